@@ -35,7 +35,7 @@ impl FromStr for Host {
     fn from_str(text: &str) -> Result<Self, String> {
         let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
         if name.is_empty() || name.len() > 253 {
-            return Err(format!("{text:?} is not a host name"));
+            return Err(format!("{text:?} is not a host name, which has 1 to 253 characters"));
         }
         if name.parse::<std::net::IpAddr>().is_ok() {
             return Err(format!("{text:?} is an address; sites are chosen by host name"));
@@ -137,5 +137,56 @@ mod tests {
             let error = url.parse::<HostPattern>().unwrap_err();
             assert_eq!(error, format!("{url:?} is a URL; write only the host: {host:?}"));
         }
+    }
+
+    #[test]
+    fn a_refused_host_is_quoted_with_the_rule_that_it_breaks() {
+        for (text, rule) in [
+            ("", "has 1 to 253 characters"),
+            (".", "has 1 to 253 characters"),
+            ("192.0.2.1", "is an address"),
+            ("2001:db8::1", "is an address"),
+            ("a.test:443", "has a port; write only the host"),
+            ("exämple.com", "written in punycode"),
+            ("a.test!", "written in punycode"),
+        ] {
+            let error = text.parse::<Host>().expect_err(text);
+            assert!(error.starts_with(&format!("{text:?} ")) && error.contains(rule), "{error}");
+        }
+        for text in ["*", "w*.example.com", "a.*.com"] {
+            let error = text.parse::<HostPattern>().expect_err(text);
+            assert!(error.contains("the whole first label, as in *.example.com"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_host_has_at_most_253_characters_in_labels_of_1_to_63() {
+        let label = "a".repeat(63);
+        let longest = format!("{label}.{label}.{label}.{}", "a".repeat(61));
+        assert_eq!(longest.len(), 253);
+        for text in [&longest, &format!("{longest}."), "a-b.c_d.0.test", "a--b", "_"] {
+            let host = text.parse::<Host>().expect(text);
+            assert_eq!(host.as_str(), text.strip_suffix('.').unwrap_or(text));
+            assert_eq!(host.to_string(), host.as_str());
+        }
+        let error = format!("{longest}a").parse::<Host>().expect_err("254 characters");
+        assert!(error.contains("has 1 to 253 characters"), "{error}");
+        for text in [&format!("{label}a.test"), ".a.test", "a.test..", "a-.test", "-", "a b.test"] {
+            assert!(text.parse::<Host>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_exactly_one_label() {
+        let covers = |pattern: &str, host: &str| {
+            let pattern: HostPattern = pattern.parse().expect("a pattern");
+            pattern.matches(&host.parse().expect("a host"))
+        };
+        assert!(covers("a.test", "A.test."));
+        assert!(!covers("a.test", "www.a.test") && !covers("a.test", "b.test"));
+        assert!(covers("*.a.test", "www.a.test") && covers("*.A.test", "b.a.test"));
+        assert!(!covers("*.a.test", "a.test") && !covers("*.a.test", "x.www.a.test"));
+        assert!(!covers("*.a.test", "www.b.test"));
+        assert_eq!("*.A.test.".parse::<HostPattern>().expect("it").to_string(), "*.a.test");
     }
 }

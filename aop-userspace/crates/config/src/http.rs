@@ -184,9 +184,9 @@ fn apply(http: &mut HttpConfig, raw: &RawHttp, src: &SourceFile<'_>) -> Result<(
     if let Some(case) = &raw.header_names {
         http.header_names = src.parse(case)?;
     }
-    http.answer = timeout(raw.answer.as_ref(), http.answer, src)?;
-    http.idle = timeout(raw.idle.as_ref(), http.idle, src)?;
-    http.stall = timeout(raw.stall.as_ref(), http.stall, src)?;
+    http.answer = timeout("answer", raw.answer.as_ref(), http.answer, src)?;
+    http.idle = timeout("idle", raw.idle.as_ref(), http.idle, src)?;
+    http.stall = timeout("stall", raw.stall.as_ref(), http.stall, src)?;
     http.requests = bound("requests", raw.requests.as_ref(), http.requests, src)?;
     http.tunnels = bound("tunnels", raw.tunnels.as_ref(), http.tunnels, src)?;
     Ok(())
@@ -208,6 +208,7 @@ fn bound(
 
 /// A timeout of at least one second.
 fn timeout(
+    key: &str,
     raw: Option<&Spanned<String>>,
     default: Duration,
     src: &SourceFile<'_>,
@@ -215,7 +216,7 @@ fn timeout(
     let Some(raw) = raw else { return Ok(default) };
     match duration(Some(raw), "", src)? {
         short if short < Duration::from_secs(1) => {
-            Err(src.error(raw.span(), "this timeout must be at least 1s"))
+            Err(src.error(raw.span(), format!("site.http.{key} must be at least 1s")))
         }
         duration => Ok(duration),
     }
@@ -226,3 +227,30 @@ config_values!(ForwardedHeaders, "forwarded",
 config_values!(HeaderNames, "header_names", "lower" => Self::Lower, "title" => Self::Title);
 config_values!(OnRefusal, "on_refusal",
     "close" => Self::Close, "explain" => Self::Explain, "observe" => Self::Observe);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_treatment_of_refused_peers_is_read_by_its_own_name() {
+        for (name, value) in [
+            ("close", OnRefusal::Close),
+            ("explain", OnRefusal::Explain),
+            ("observe", OnRefusal::Observe),
+        ] {
+            assert_eq!(name.parse(), Ok(value));
+            assert_eq!(value.name(), name);
+        }
+    }
+
+    #[test]
+    fn a_mode_override_decides_whether_a_site_observes() {
+        use OnRefusal::{Close, Explain, Observe};
+        for (configured, enforced) in [(Close, Close), (Explain, Explain), (Observe, Close)] {
+            assert_eq!(configured.under(None), configured);
+            assert_eq!(configured.under(Some(Mode::Observe)), Observe);
+            assert_eq!(configured.under(Some(Mode::Enforce)), enforced);
+        }
+    }
+}

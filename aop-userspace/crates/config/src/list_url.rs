@@ -134,4 +134,29 @@ mod tests {
         let url: ListUrl = "https://mirror.example/ips?x=1".parse().expect("a URL");
         assert!(url.with_china().as_str().ends_with("?x=1&networks=jdcloud"));
     }
+
+    #[test]
+    fn a_refused_url_is_quoted_with_its_mistake() {
+        for (text, mistake) in [
+            ("mirror.example/list", "is not a URL"),
+            ("https://?x=1", "is not a URL"),
+            ("https://mirror.example/\u{7f}", "is not a URL"),
+            ("https://user@mirror.example/", "has no user and no fragment"),
+            ("https://mirror.example/#list", "has no user and no fragment"),
+            ("http://mirror.example/list", "Use https://"),
+            ("ftp://mirror.example/list", "must begin with https://"),
+        ] {
+            let error = text.parse::<ListUrl>().expect_err(text);
+            assert!(error.starts_with(&format!("{text:?}")) && error.contains(mistake), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_a_url_of_this_host_is_plain() {
+        let url = |text: &str| text.parse::<ListUrl>().expect("a URL");
+        assert!(url("http://127.0.0.1/list").is_plain() && url("http://[::1]/list").is_plain());
+        assert!(!url("https://127.0.0.1/http://").is_plain());
+        assert!(!ListUrl::cloudflare().is_plain());
+        assert_eq!(url("https://mirror.example/").to_string(), "https://mirror.example/");
+    }
 }

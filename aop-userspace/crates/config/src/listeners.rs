@@ -119,4 +119,22 @@ mod tests {
         assert_eq!(senders.open_to_all().collect::<Vec<_>>(), [at("[2001:db8::1]:8443")]);
         assert!(!ProxySenders::default().expects_header(from("192.0.2.7"), at("198.51.100.1:443")));
     }
+
+    #[test]
+    fn a_sender_at_an_unspecified_address_counts_in_its_own_family_only() {
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let any = |bind: &str| {
+            let all = ["0.0.0.0/0", "::/0"].map(|text| text.parse().unwrap());
+            ProxySenders::new(vec![(at(bind), all.to_vec())])
+        };
+        let (four, six) = (IpAddr::from([192, 0, 2, 7]), "2001:db8::7".parse().unwrap());
+        let (any_four, any_six) = (any("0.0.0.0:443"), any("[::]:443"));
+        assert!(any_four.expects_header(four, at("192.0.2.1:443")));
+        assert!(any_six.expects_header(six, at("[2001:db8::1]:443")));
+        assert!(!any_four.expects_header(six, at("[2001:db8::1]:443")));
+        assert!(!any_six.expects_header(four, at("192.0.2.1:443")));
+        let own = any("192.0.2.1:443");
+        assert!(own.expects_header(four, at("192.0.2.1:443")));
+        assert!(!own.expects_header(four, at("192.0.2.2:443")));
+    }
 }

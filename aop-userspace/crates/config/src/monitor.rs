@@ -84,4 +84,25 @@ mod tests {
             assert!(text.parse::<MonitorAddress>().is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn a_refused_address_is_quoted_with_an_example() {
+        for (text, rule, example) in [
+            ("192.0.2.1:9465", "only this host may reach the monitor", "127.0.0.1:9465"),
+            ("127.0.0.1:0", "a loopback address with a port", "unix:/run/aop/monitor.sock"),
+            ("localhost:1", "neither an address with a port", "127.0.0.1:9465"),
+            ("unix:a", "the socket's path must be absolute", "unix:a"),
+        ] {
+            let error = text.parse::<MonitorAddress>().expect_err(text);
+            assert!(error.starts_with(&format!("{text:?}")), "{error}");
+            assert!(error.contains(rule) && error.contains(example), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_a_loopback_address_has_a_port() {
+        let port = |text: &str| text.parse::<MonitorAddress>().expect("an address").port();
+        assert_eq!(port("[::1]:9465"), Some("[::1]:9465".parse().unwrap()));
+        assert_eq!(port("unix:/run/aop/monitor.sock"), None);
+    }
 }

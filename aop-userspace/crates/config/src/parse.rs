@@ -110,39 +110,37 @@ fn firewall(raw: &RawFirewall) -> Option<FirewallConfig> {
 }
 
 fn interfaces(raw: &RawFirewall, src: &SourceFile<'_>) -> Result<Interfaces, ConfigError> {
-    Ok(match &raw.interfaces {
-        None => Interfaces::Auto,
-        Some(names) => match names.get_ref().as_slice() {
-            [only] if only == "auto" => Interfaces::Auto,
-            [] => {
-                let message = "interfaces is empty. Name an interface, or write [\"auto\"]";
-                return Err(src.error(names.span(), message));
-            }
-            all => {
-                if let Some(twice) =
-                    all.iter().enumerate().find(|(at, name)| all[..*at].contains(name))
-                {
-                    let message = format!("interface {:?} is named twice", twice.1);
-                    return Err(src.error(names.span(), message));
-                }
-                if let Some(bad) = all.iter().find(|name| !is_interface_name(name)) {
-                    return Err(
-                        src.error(names.span(), format!("{bad:?} is not an interface name"))
-                    );
-                }
-                Interfaces::Named(all.to_vec())
-            }
+    let Some(names) = &raw.interfaces else { return Ok(Interfaces::Auto) };
+    match names.get_ref().as_slice() {
+        [only] if only == "auto" => Ok(Interfaces::Auto),
+        all => match mistake_in(all) {
+            None => Ok(Interfaces::Named(all.to_vec())),
+            Some(mistake) => Err(src.error(names.span(), format!("firewall.interfaces {mistake}"))),
         },
-    })
+    }
+}
+
+/// The mistake in a list of interfaces, and the cure.
+fn mistake_in(names: &[String]) -> Option<String> {
+    if names.is_empty() {
+        return Some("is empty: name an interface, or write [\"auto\"]".to_owned());
+    }
+    if names.iter().any(|name| name == "auto") {
+        return Some("has \"auto\" beside others: write [\"auto\"], or names".to_owned());
+    }
+    if let Some((_, twice)) = names.iter().enumerate().find(|(at, it)| names[..*at].contains(it)) {
+        return Some(format!("has {twice:?} twice: name it once"));
+    }
+    let bad = names.iter().find(|name| !is_interface_name(name))?;
+    Some(format!("has {bad:?}, which is no name of an interface: `ip link` lists them"))
 }
 
 /// The kernel's rule (dev_valid_name): at most 15 bytes, no slash, colon or white space, and
-/// neither `.` nor `..`. `auto` has a meaning of its own here.
+/// neither `.` nor `..`.
 fn is_interface_name(name: &str) -> bool {
     (1..=15).contains(&name.len())
         && name != "."
         && name != ".."
-        && name != "auto"
         && !name.contains(|c: char| c == '/' || c == ':' || c.is_whitespace())
 }
 
@@ -156,7 +154,10 @@ fn ports(
         None => listeners.iter().for_each(|listener| ports.insert(listener.port())),
         Some(named) => {
             if named.get_ref().is_empty() || named.get_ref().contains(&0) {
-                return Err(src.error(named.span(), "name at least one port, from 1 to 65535"));
+                return Err(src.error(
+                    named.span(),
+                    "firewall.ports must name at least one port, from 1 to 65535",
+                ));
             }
             named.get_ref().iter().for_each(|port| ports.insert(*port));
         }

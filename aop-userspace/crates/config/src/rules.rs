@@ -191,4 +191,31 @@ mod tests {
             assert!(text.parse::<RequiredSan>().is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn a_required_name_is_written_as_it_was_read() {
+        for text in ["dns:edge.example.com", "uri:spiffe://a/b", "ip:192.0.2.1", "ip:2001:db8::1"] {
+            assert_eq!(text.parse::<RequiredSan>().expect(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_refused_rule_is_quoted_with_what_to_write() {
+        let kinds = "write dns:edge.example.com, uri:spiffe://example.com/edge or ip:192.0.2.1";
+        for (text, cure) in [
+            ("edge.example.com", kinds),
+            ("email:a@b.c", kinds),
+            ("uri:edge", kinds),
+            ("uri:spiffe://ä/b", kinds),
+            ("dns:*.example.com", "must have no star; write the name in the certificate"),
+            ("ip:edge", "\"edge\" is not an IP address"),
+        ] {
+            let error = text.parse::<RequiredSan>().expect_err(text);
+            assert!(error.starts_with(&format!("{text:?}")) && error.contains(cure), "{error}");
+        }
+        let error = "abcd".parse::<SpkiPin>().expect_err("a short pin");
+        for part in ["\"abcd\"", "64 hexadecimal digits", "44 characters", "openssl x509"] {
+            assert!(error.contains(part), "{part} is not in: {error}");
+        }
+    }
 }

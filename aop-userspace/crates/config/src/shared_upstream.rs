@@ -106,7 +106,7 @@ fn find_conflict(sites: &[SiteConfig]) -> Option<(usize, usize)> {
 /// different peers.
 fn conflict_in(group: &[usize], sites: &[SiteConfig]) -> Option<(usize, usize)> {
     let bytes = |at: usize| matches!(sites[at].upstream, Upstream::Bytes(_));
-    if group.len() < 2 || !group.iter().any(|at| bytes(*at)) {
+    if !group.iter().any(|at| bytes(*at)) {
         return None;
     }
     // There may be thousands of sites, which usually accept the same peers: number each set of
@@ -204,12 +204,16 @@ impl<'a> AcceptedPeers<'a> {
             proxy: _,
             shared_upstream: _,
         } = site;
+        let observes = match on_refusal {
+            OnRefusal::Observe => true,
+            OnRefusal::Close | OnRefusal::Explain => false,
+        };
         let file = |client_ca: &'a ClientCa| match client_ca {
             ClientCa::CloudflareGlobal => None,
             ClientCa::File(path) => Some(path.as_path()),
         };
         Self {
-            observes: *on_refusal == OnRefusal::Observe,
+            observes,
             client_ca: sorted(client_ca.iter().filter_map(file)),
             global: client_ca.contains(&ClientCa::CloudflareGlobal),
             san: sorted(san.iter().map(RequiredSan::to_string)),
@@ -235,7 +239,7 @@ fn sorted<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {
 mod tests {
     use std::path::Path;
 
-    use crate::Config;
+    use crate::{Config, SiteConfig};
 
     /// Reads two sites with these upstreams and these further lines.
     fn read(upstreams: [&str; 2], more: [&str; 2]) -> Result<Config, String> {
@@ -332,5 +336,45 @@ mod tests {
         let last = "require_cn = \"edge\"\n";
         let error = Config::parse(Path::new("aop.toml"), &(text + last)).expect_err("refused");
         assert!(error.to_string().contains("9999.test"), "{error}");
+    }
+
+    fn sites(all: &[(&str, &str, &str)]) -> Vec<SiteConfig> {
+        let site = |(host, upstream, more): &(&str, &str, &str)| {
+            format!(
+                "[[site]]\nhosts = [\"{host}\"]\ncertificate = \"c\"\nkey = \"k\"\n\
+                 client_ca = [\"a.pem\"]\nupstream = \"{upstream}\"\nshared_upstream = true\n\
+                 {more}\n"
+            )
+        };
+        let text: String = all.iter().map(site).collect();
+        let text = format!("[[listener]]\nbind = [\"[::]:443\"]\n{text}");
+        let mut sites = Config::parse(Path::new("aop.toml"), &text).expect("allowed").live.sites;
+        sites.iter_mut().for_each(|site| site.shared_upstream = false);
+        sites
+    }
+
+    #[test]
+    fn the_first_conflict_of_several_is_reported_in_the_order_of_the_file() {
+        let (tcp, http) = ("tcp://127.0.0.1:80", "http://127.0.0.1:80");
+        let conflict = |all: &[(&str, &str, &str)]| {
+            let sites = sites(all);
+            let found = super::conflict(&sites);
+            found.map(|found| (found.one.name.clone(), found.other.name.clone()))
+        };
+        let (cn, key) = ("require_cn = \"a\"", "require_key = \"ml-dsa\"");
+        let named = |one: &str, other: &str| Some((one.to_owned(), other.to_owned()));
+        let same = [("a.test", tcp, cn), ("b.test", tcp, cn), ("c.test", "tcp://a.test:1", key)];
+        assert_eq!(conflict(&same), None);
+        let three = [("a.test", tcp, ""), ("b.test", tcp, cn), ("c.test", tcp, key)];
+        assert_eq!(conflict(&three), named("a.test", "b.test"));
+        let last = [("a.test", http, ""), ("b.test", http, cn), ("c.test", tcp, "")];
+        assert_eq!(conflict(&last), named("b.test", "c.test"));
+        let two = [
+            ("a.test", "tcp://z.test:1", ""),
+            ("b.test", tcp, ""),
+            ("c.test", tcp, cn),
+            ("d.test", "tcp://z.test:1", cn),
+        ];
+        assert_eq!(conflict(&two), named("a.test", "d.test"));
     }
 }

@@ -1,89 +1,29 @@
-//! Tests that every configuration in the documents is valid.
+//! Tests of whole configurations.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
-use crate::Config;
+use crate::{Config, SiteConfig};
 
-/// The parts that complete an example which is only a part of a configuration.
-const LISTENER: &str = "[[listener]]\nbind = [\"0.0.0.0:443\"]\n";
-const SITE: &str = "[[site]]\nhosts = [\"example.org\"]\ncertificate = \"a.pem\"\nkey = \"a.key\"\n\
-                    client_ca = [\"a.pem\"]\nupstream = \"http://127.0.0.1:1\"\n";
+mod documents;
+mod files;
+mod lookups;
+mod refusals;
+mod values;
+mod warnings;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..")
+/// The parts that the shortest configuration with a terminator has.
+pub(crate) const LISTENER: &str = "[[listener]]\nbind = [\"0.0.0.0:443\"]\n";
+pub(crate) const SITE: &str = "[[site]]\nhosts = [\"example.org\"]\ncertificate = \"a.pem\"\n\
+                               key = \"a.key\"\nclient_ca = [\"a.pem\"]\n\
+                               upstream = \"http://127.0.0.1:1\"\n";
+
+/// Reads `text` as the content of `aop.toml`.
+pub(crate) fn read(text: &str) -> Result<Config, String> {
+    Config::parse(Path::new("aop.toml"), text).map_err(|error| error.to_string())
 }
 
-/// The `toml` blocks of a page, without their indentation.
-fn blocks(text: &str) -> Vec<String> {
-    let mut blocks = Vec::new();
-    let mut open: Option<(usize, String)> = None;
-    for line in text.lines() {
-        let indent = line.len() - line.trim_start().len();
-        match open.take() {
-            Some((_, block)) if line.trim() == "```" => blocks.push(block),
-            Some((indent, block)) => {
-                open = Some((indent, format!("{block}{}\n", line.get(indent..).unwrap_or(""))));
-            }
-            None if line.trim() == "```toml" => open = Some((indent, String::new())),
-            None => {}
-        }
-    }
-    blocks
-}
-
-/// Whether a block is a whole configuration, or one that lacks a listener, a site, or both.
-fn is_read(block: &str) -> Result<(), String> {
-    let parse = |text: String| Config::parse(Path::new("aop.toml"), &text);
-    let whole = parse(block.to_owned()).map_err(|error| error.to_string());
-    let beside = [
-        format!("{block}{LISTENER}{SITE}"),
-        format!("{block}{LISTENER}"),
-        format!("{block}{SITE}"),
-    ];
-    match whole {
-        Err(why) if beside.into_iter().all(|text| parse(text).is_err()) => Err(why),
-        Ok(_) | Err(_) => Ok(()),
-    }
-}
-
-#[test]
-fn every_configuration_in_the_documents_is_valid() {
-    let mut read = 0;
-    let docs = fs::read_dir(root().join("docs")).expect("docs");
-    let pages = docs.map(|entry| entry.expect("an entry").path()).chain([root().join("README.md")]);
-    for page in pages.filter(|page| page.extension().is_some_and(|end| end == "md")) {
-        for block in blocks(&fs::read_to_string(&page).expect("a page")) {
-            if let Err(why) = is_read(&block) {
-                panic!("{}: {why}\n{block}", page.display());
-            }
-            read += 1;
-        }
-    }
-    assert!(read > 5, "only {read} were found");
-}
-
-#[test]
-fn the_packages_configuration_is_valid_with_and_without_its_commented_lines() {
-    let text = fs::read_to_string(root().join("packaging/aop.toml")).expect("the file");
-    let offered = |line: &str| {
-        let rest = line.strip_prefix('#')?;
-        rest.starts_with(|first: char| first.is_ascii_lowercase() || first == '[')
-            .then(|| rest.to_owned())
-    };
-    let all: Vec<String> =
-        text.lines().map(|line| offered(line).unwrap_or_else(|| line.to_owned())).collect();
-    for text in [text, all.join("\n")] {
-        Config::parse(Path::new("aop.toml"), &text)
-            .unwrap_or_else(|error| panic!("{error}\n{text}"));
-    }
-}
-
-#[test]
-fn an_invalid_configuration_is_found() {
-    for bad in ["[firewall]\nmood = \"observe\"\n", "[firewall\n", "[monitor]\nlisten = \"*\"\n"] {
-        is_read(bad).expect_err(bad);
-    }
+/// The only site, if it has these further lines.
+pub(crate) fn site_with(lines: &str) -> Result<SiteConfig, String> {
+    let config = read(&format!("{LISTENER}{SITE}{lines}"))?;
+    Ok(config.live.sites.into_iter().next().expect("a site"))
 }

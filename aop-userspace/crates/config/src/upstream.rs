@@ -178,4 +178,21 @@ mod tests {
             assert!(text.parse::<Upstream>().is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn a_refused_upstream_is_quoted_with_what_to_write() {
+        let kinds = "tcp://HOST:PORT or unix:///PATH for bytes";
+        let authority = "write only host and port, as in tcp://127.0.0.1:8080";
+        for (text, cure) in [
+            ("127.0.0.1:80", kinds),
+            ("https://a:443", kinds),
+            ("tcp://a", authority),
+            ("tcp://:80", authority),
+            ("http://a:65536", authority),
+            ("unix://run/app.sock", "must be absolute, as in unix:///run/app.sock"),
+        ] {
+            let error = text.parse::<Upstream>().expect_err(text);
+            assert!(error.starts_with(&format!("{text:?}: ")) && error.contains(cure), "{error}");
+        }
+    }
 }

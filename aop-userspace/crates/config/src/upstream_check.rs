@@ -28,7 +28,7 @@ pub(crate) fn read(
         (Value::String(path), Upstream::Http(_)) if is_path(path) => {
             return Ok(Some(UpstreamCheck::Answers(path.clone())));
         }
-        (Value::String(path), Upstream::Bytes(_)) if is_path(path) => {
+        (Value::String(_), Upstream::Bytes(_)) => {
             "a path needs HTTP, and this upstream takes bytes: write upstream_check = true, which \
              only connects"
         }
@@ -84,6 +84,22 @@ mod tests {
         for wrong in ["1", "\"\"", "\"up\"", "\"/a b\"", "\"/a\\nb\"", "\"/ä\"", "\"/a#b\"", "[]"]
         {
             assert!(check(requests, wrong).expect_err(wrong).contains("upstream_check"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_path_of_a_check_has_at_most_1024_characters() {
+        let path = |length: usize| format!("\"/{}\"", "a".repeat(length - 1));
+        assert!(check("http://127.0.0.1:80", &path(1024)).is_ok());
+        let error = check("http://127.0.0.1:80", &path(1025)).expect_err("refused");
+        assert!(error.contains("a path such as \"/healthz\""), "{error}");
+    }
+
+    #[test]
+    fn an_upstream_of_bytes_is_never_told_to_request_a_path() {
+        for path in ["\"/up\"", "\"up\"", "\"\""] {
+            let error = check("tcp://127.0.0.1:80", path).expect_err(path);
+            assert!(error.contains("write upstream_check = true, which only connects"), "{error}");
         }
     }
 }

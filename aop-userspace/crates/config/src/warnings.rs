@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use aop_common::{Mode, layout::Ports};
+use aop_common::Mode;
 
 use crate::{ClientCa, Config, HostPattern, OnRefusal, PrefixSource, SiteConfig, Upstream};
 
@@ -124,9 +124,6 @@ pub fn warnings(config: &Config) -> Vec<Warning> {
              address is in firewall.extra. Remove {SSH} unless that is intended"
         ));
     }
-    if fixed.firewall.is_some() && live.ports == Ports::NONE {
-        warn("no port is guarded".into());
-    }
     warnings
 }
 
@@ -167,16 +164,6 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-
-    #[test]
-    fn the_port_of_ssh_is_warned_of_if_it_is_guarded() {
-        let warned = |ports: &str| {
-            let text = format!("[firewall]\nports = {ports}\n");
-            let config = Config::parse(Path::new("aop.toml"), &text).unwrap();
-            warnings(&config).iter().any(|warning| warning.0.contains("the port of SSH"))
-        };
-        assert!(warned("[22, 443]") && !warned("[443, 2222]"));
-    }
 
     #[test]
     fn also_hosts_with_a_host_of_another_site_is_warned_of() {
