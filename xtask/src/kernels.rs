@@ -7,6 +7,7 @@
 //! VLANs and other interfaces on top of them. The console is kept in `target/kernels/VERSION.log`.
 
 mod archive;
+mod arm64;
 mod cards;
 mod cpio;
 mod initramfs;
@@ -45,15 +46,26 @@ struct Series {
     version: &'static str,
     /// The release of Debian that has it, unless this machine's has.
     release: &'static str,
+    /// Debian's name of the architecture.
+    architecture: &'static str,
 }
 
 /// The oldest kernel that is supported, that of Debian 13, and the newest that Debian builds for a
 /// stable release.
 const SERIES: [Series; 3] = [
-    Series { name: "6.1", version: "6.1.", release: "bookworm" },
-    Series { name: "6.12", version: "6.12.", release: "bookworm" },
-    Series { name: "newest", version: "", release: "trixie-backports" },
+    series("6.1", "6.1.", "bookworm"),
+    series("6.12", "6.12.", "bookworm"),
+    series("newest", "", "trixie-backports"),
 ];
+
+const fn series(name: &'static str, version: &'static str, release: &'static str) -> Series {
+    Series { name, version, release, architecture: "amd64" }
+}
+
+/// Boots the machine for arm64.
+pub(crate) fn run_arm64(filter: &[String]) -> Result<()> {
+    arm64::run(filter)
+}
 
 pub(crate) fn run(only: Option<&str>, filter: &[String]) -> Result<()> {
     let names = SERIES.map(|series| series.name);
@@ -123,7 +135,8 @@ fn prepare(only: Option<&str>) -> Result<Vec<Kernel>> {
 /// Boots a kernel, and prints its report in one piece.
 fn boot(kernel: &Kernel, initramfs: &Path, cards: &[Card]) -> Result<Outcome> {
     let started = Instant::now();
-    let course = machine::run(kernel, initramfs, cards)?;
+    let qemu = machine::with_cards(kernel, initramfs, cards)?;
+    let course = machine::run(qemu, &cards::links(cards), &kernel.log())?;
     fs::remove_file(initramfs).context("cannot remove the initramfs")?;
     println!("{}", report(kernel, &course, started.elapsed()));
     Ok(course.outcome)
@@ -163,12 +176,15 @@ impl TestPrograms {
         let mut cargo = command::cargo("test");
         cargo.args(["--no-run", "--quiet", "--test", "kernel", "--test", "cards"]);
         let text = command::output(cargo.arg("--message-format=json"))?;
-        let built = |name: &str| {
-            let path = text.lines().find_map(|line| executable(line, name));
-            path.with_context(|| format!("cargo does not report the path of the tests {name:?}"))
-        };
         let started = started.map(|name| folder.join(name)).to_vec();
+        let built = |name| Self::built(&text, name);
         Ok(Self { kernel: built("kernel")?, cards: built("cards")?, started })
+    }
+
+    /// The path of a test target, from cargo's messages.
+    fn built(messages: &str, name: &str) -> Result<PathBuf> {
+        let path = messages.lines().find_map(|line| executable(line, name));
+        path.with_context(|| format!("cargo does not report the path of the tests {name:?}"))
     }
 }
 

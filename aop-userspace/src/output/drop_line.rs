@@ -8,8 +8,10 @@ pub(crate) fn drop_line(drop: &DroppedPacket) -> String {
     let address = |address: Option<IpAddr>| address.map_or("?".to_owned(), |it| it.to_string());
     let port = drop.port.map_or("?".to_owned(), |port| port.to_string());
     let (source, destination) = (address(drop.source), address(drop.destination));
+    let answer =
+        if drop.answer { ", answers a connection of this host or of a container" } else { "" };
     format!(
-        "{:<10} {:<15} {source} → {destination} port {port}, {}, {} bytes, {}",
+        "{:<10} {:<15} {source} → {destination} port {port}, {}, {} bytes, {}{answer}",
         drop.action.name(),
         drop.reason,
         drop.interface,

@@ -92,6 +92,7 @@ mod tests {
             port: Some(443),
             length: 60,
             headers: Vec::new(),
+            answer: false,
         }
     }
 

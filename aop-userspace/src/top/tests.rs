@@ -109,6 +109,7 @@ fn busy() -> Model {
         port: None,
         length: 60,
         headers: vec![EVIL.into()],
+        answer: false,
     };
     model.count_drop(&drop, second);
     model

@@ -42,33 +42,38 @@ pub(super) struct Course {
     pub(super) end: String,
 }
 
-pub(super) fn run(kernel: &Kernel, initramfs: &Path, cards: &[Card]) -> Result<Course> {
-    let log = kernel.log();
-    let console = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+/// A machine with a kernel, an initramfs and cards. Its input is the lines that make the links of
+/// the cards.
+pub(super) fn with_cards(kernel: &Kernel, initramfs: &Path, cards: &[Card]) -> Result<Command> {
     // The network namespace of the cards is gone when QEMU ends.
     let mut qemu = Command::new("unshare");
     qemu.args(["--net", "--", "sh", "-c", r#"ip -batch - && exec "$@" </dev/null"#, "sh", QEMU]);
     qemu.args(["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max"]);
-    qemu.args(["-smp", "2", "-m", "2048"]);
-    qemu.args(["-display", "none", "-no-reboot", "-serial", "stdio", "-nodefaults"]);
+    qemu.args(["-smp", "2", "-m", "2048", "-nodefaults"]);
     qemu.args(["-append", "console=ttyS0 quiet panic=-1 net.ifnames=0"]);
     qemu.arg("-kernel").arg(kernel.image()?).arg("-initrd").arg(initramfs);
     qemu.args(cards::options(cards));
+    Ok(qemu)
+}
+
+/// Runs a machine with this input, and its console in the file `log`.
+pub(super) fn run(mut qemu: Command, input: &str, log: &Path) -> Result<Course> {
+    let console = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+    qemu.args(["-display", "none", "-no-reboot", "-serial", "stdio"]);
     qemu.stdin(Stdio::piped()).stdout(console.try_clone()?).stderr(console);
     let started = Instant::now();
-    let mut machine = qemu.spawn().context("cannot start unshare")?;
-    let mut links = machine.stdin.take().context("no input")?;
-    links
-        .write_all(cards::links(cards).as_bytes())
-        .context("cannot make the links of the cards")?;
-    drop(links);
-    let booted = watch(&mut machine, &log, started);
+    let spawned = qemu.spawn();
+    let mut machine = spawned.with_context(|| format!("cannot start {:?}", qemu.get_program()))?;
+    let mut lines = machine.stdin.take().context("no input")?;
+    lines.write_all(input.as_bytes()).context("cannot write to the machine")?;
+    drop(lines);
+    let booted = watch(&mut machine, log, started);
     let ended = machine.try_wait().context("lost track of qemu")?.is_some();
     if !ended {
         machine.kill().context("cannot stop qemu")?;
         machine.wait().context("lost track of qemu")?;
     }
-    let console = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
+    let console = fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
     let mut course = Course::read(&String::from_utf8_lossy(&console), ended);
     course.booted = booted;
     Ok(course)

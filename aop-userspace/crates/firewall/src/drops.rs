@@ -36,6 +36,9 @@ pub struct DroppedPacket {
     /// The names of its headers, the outermost first; of fragments and broken frames, as far as
     /// they can be read.
     pub headers: Vec<String>,
+    /// Whether it looks like the answer to a connection that this host, or a container behind it,
+    /// has opened from the guarded port.
+    pub answer: bool,
 }
 
 impl DropReader {
@@ -110,6 +113,7 @@ impl DropReader {
         let frame = event.frame.get(..event.snapped as usize)?;
         let segment = Segment::read(&Bytes(frame));
         let flow = segment.flow();
+        let headers = header_names::headers(&Bytes(frame));
         Some(DroppedPacket {
             interface: self.slots.get(event.slot as usize)?.clone().unwrap_or_default(),
             action: verdict.action(mode),
@@ -118,7 +122,8 @@ impl DropReader {
             destination: flow.map(|Flow { destination, .. }| destination.into()),
             port: segment.port(),
             length: event.length,
-            headers: header_names::headers(&Bytes(frame)),
+            answer: header_names::is_answer(&headers),
+            headers,
         })
     }
 }

@@ -30,6 +30,11 @@ pub(super) fn headers(frame: &impl Frame) -> Vec<String> {
     chain
 }
 
+/// Whether headers of these names are of a TCP segment that answers a SYN.
+pub(super) fn is_answer(headers: &[String]) -> bool {
+    headers.last().is_some_and(|last| last == "TCP SYN+ACK")
+}
+
 fn link(frame: &impl Frame, chain: &mut Vec<String>) -> Option<()> {
     let mut at = ETHERTYPE;
     loop {
@@ -134,12 +139,15 @@ mod tests {
         assert_eq!(chain_of(&v4.clone().tcp(&syn)), "IPv4 > TCP SYN");
         assert_eq!(chain_of(&v4.clone().udp(443)), "IPv4 > UDP");
         assert_eq!(
-            chain_of(&v4.fragment(16, true).tcp(&syn)),
+            chain_of(&v4.clone().fragment(16, true).tcp(&syn)),
             "IPv4 > fragment at 128, more follow > TCP"
         );
         let v6 = Ipv6::between([1; 16], [2; 16]).with(Extension::destination(0));
         let flags = syn.clone().flags(0x12);
-        assert_eq!(chain_of(&v6.tcp(&flags)), "IPv6 > destination options > TCP SYN+ACK");
+        let answer = v6.tcp(&flags);
+        assert_eq!(chain_of(&answer), "IPv6 > destination options > TCP SYN+ACK");
+        assert!(is_answer(&headers(&Bytes(&answer))));
+        assert!(!is_answer(&headers(&Bytes(&v4.tcp(&syn)))));
     }
 
     #[test]
