@@ -1,6 +1,11 @@
 //! The upstream of a site: the application that gets its bytes or requests.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    str::FromStr,
+};
 
 use crate::{ClientCertForwarding, HttpConfig, value::config_values};
 
@@ -105,11 +110,18 @@ fn socket(text: &str, path: &str) -> Result<PathBuf, String> {
 
 fn authority(text: &str, authority: &str) -> Result<String, String> {
     match authority.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p != 0) => {
+        Some((host, port)) if is_host(host) && port.parse::<u16>().is_ok_and(|p| p != 0) => {
             Ok(authority.to_owned())
         }
         _ => Err(format!("{text:?}: write only host and port, as in tcp://127.0.0.1:8080")),
     }
+}
+
+/// Whether it is an IP address, also one in brackets, or can be a name of the resolver.
+fn is_host(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    let in_name = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
+    bare.parse::<IpAddr>().is_ok() || (!host.is_empty() && host.chars().all(in_name))
 }
 
 config_values!(ProxyProtocol, "proxy",
@@ -149,6 +161,8 @@ mod tests {
             "unix:///run/app.sock",
             "http://localhost:80",
             "http://[::1]:80",
+            "tcp://::1:80",
+            "h2c://my_app.internal-1:80",
             "unix+http:///run/app.sock",
             "h2c://127.0.0.1:50051",
             "unix+h2c:///run/app.sock",
@@ -172,6 +186,11 @@ mod tests {
             "http://a",
             "http://a:80/path",
             "http://a:0",
+            "http://a/b:80",
+            "tcp://user@a:80",
+            "tcp://a b:80",
+            "tcp://:80",
+            "http://[a]:80",
             "unix+http://run/app.sock",
             "127.0.0.1:80",
         ] {

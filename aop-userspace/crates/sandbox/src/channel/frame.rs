@@ -22,6 +22,8 @@ use serde::{Serialize, de::DeserializeOwned};
 /// The longest message, in bytes. The files of a thousand sites take a tenth of it, a hundred
 /// thousand prefixes a twentieth, a revocation list of a hundred thousand certificates a tenth.
 pub const MAX_LENGTH: usize = 64 * 1024 * 1024;
+/// The most values in an answer. In memory a value takes 32 bytes, in a message perhaps two.
+const MAX_VALUES: usize = 4 << 20;
 const HEAD: usize = size_of::<u32>();
 /// SCM_MAX_FD: the kernel's limit of descriptors per message.
 const MAX_FILES: usize = 253;
@@ -38,6 +40,9 @@ pub enum ChannelError {
     /// It is longer than any valid message.
     #[error("a message of {0} bytes is too long")]
     TooLong(usize),
+    /// It would take too much memory.
+    #[error("a message of more than {MAX_VALUES} values is too long")]
+    TooManyValues,
     /// The far end closed the channel instead of sending a message.
     #[error("the far end closed the channel")]
     Closed,
@@ -105,7 +110,16 @@ pub fn receive<T: DeserializeOwned>(mut socket: &UnixStream) -> Result<Option<T>
         return Ok(None);
     }
     socket.read_exact(&mut head[got..])?;
-    read_body(socket, head, MAX_LENGTH).map(Some)
+    let text = read_text(socket, head, MAX_LENGTH)?;
+    if values(&text) > MAX_VALUES {
+        return Err(ChannelError::TooManyValues);
+    }
+    Ok(Some(serde_json::from_slice(&text)?))
+}
+
+/// How many values a JSON text has at most: each follows one of these bytes, or is the first.
+fn values(text: &[u8]) -> usize {
+    text.iter().filter(|byte| b",:[{".contains(byte)).count() + 1
 }
 
 /// Receives the next message with its descriptors; `None` if the far end closed the channel before
@@ -162,6 +176,10 @@ fn read_body<T: DeserializeOwned>(
     head: [u8; HEAD],
     longest: usize,
 ) -> Result<T, ChannelError> {
+    Ok(serde_json::from_slice(&read_text(from, head, longest)?)?)
+}
+
+fn read_text(from: impl Read, head: [u8; HEAD], longest: usize) -> Result<Vec<u8>, ChannelError> {
     let length = u32::from_be_bytes(head) as usize;
     if length > longest {
         return Err(ChannelError::TooLong(length));
@@ -172,7 +190,7 @@ fn read_body<T: DeserializeOwned>(
     if text.len() < length {
         return Err(ChannelError::Closed);
     }
-    Ok(serde_json::from_slice(&text)?)
+    Ok(text)
 }
 
 /// Counts the bytes that are written.
@@ -286,6 +304,25 @@ mod tests {
             let error = receive::<String>(&there).expect_err("refused").to_string();
             assert!(error.contains(text), "{error}");
         }
+    }
+
+    #[test]
+    fn an_answer_of_very_many_values_is_refused_before_it_takes_their_memory() {
+        let (here, there) = pair();
+        let text = |count: usize| format!("[{}0]", "0,".repeat(count - 1));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for count in [MAX_VALUES - 1, MAX_VALUES] {
+                    let body = text(count).into_bytes();
+                    let length = u32::try_from(body.len()).expect("a length").to_be_bytes();
+                    (&here).write_all(&[&length[..], &body].concat()).expect("written");
+                }
+            });
+            let received: Option<Vec<u8>> = receive(&there).expect("an answer");
+            assert_eq!(received.map(|it| it.len()), Some(MAX_VALUES - 1));
+            let error = receive::<Vec<u8>>(&there).expect_err("too many");
+            assert!(matches!(error, ChannelError::TooManyValues), "{error}");
+        });
     }
 
     #[test]
