@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{Answered, FIRST, Shape, from_port, scene};
 use crate::packet_socket::{PacketSocket, TcpReply, hardware_address};
-use crate::{IpVersion, Lab};
+use crate::{IpVersion, Lab, wait};
 use anyhow::{Context, Result, ensure};
 use aop_packets::Scene;
 use aop_packets::build::{Ip, Ipv4, Ipv6, Tcp};
@@ -98,7 +98,7 @@ impl OriginLink {
             let start = Instant::now();
             let back = |it: &TcpReply| it.from == origin && it.to == port;
             while !came.iter().any(back) {
-                ensure!(start.elapsed() < SOON, "no answer to the SYN to {origin}");
+                ensure!(start.elapsed() < wait::scaled(SOON), "no answer to the SYN to {origin}");
                 came.extend(self.answers(Duration::from_millis(20))?);
             }
         }

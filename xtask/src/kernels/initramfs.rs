@@ -115,7 +115,7 @@ fn script(modules: &[String], cards: &[Card], filter: &[String]) -> String {
         "#!{BUSYBOX} sh
 {BUSYBOX} mkdir -p /bin /sbin
 {BUSYBOX} --install -s /bin
-export PATH=/usr/sbin:/bin HOME=/root AOP_CARDS='{}'
+export PATH=/usr/sbin:/bin HOME=/root AOP_TEST_SLOWER=6 AOP_CARDS='{}'
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
