@@ -70,10 +70,6 @@ impl SignatureVerificationAlgorithm for CachingAlgorithm {
     fn signature_alg_id(&self) -> AlgorithmIdentifier {
         self.0.signature_alg_id()
     }
-
-    fn fips(&self) -> bool {
-        self.0.fips()
-    }
 }
 
 impl CachingAlgorithm {
