@@ -193,6 +193,14 @@ mod tests {
     }
 
     #[test]
+    fn a_session_is_not_found_for_tls_1_2() {
+        let store = Arc::new(SessionStore::default());
+        connection(&store, b"", b"a", NOW, u64::MAX);
+        assert_eq!(store.open().get(b"a"), None);
+        assert!(store.open().take_at(b"a", NOW).is_some());
+    }
+
+    #[test]
     fn a_site_keeps_the_newest_sessions() {
         let store = Arc::new(SessionStore::default());
         for id in 0..=MAX_SESSIONS {
@@ -209,7 +217,9 @@ mod tests {
         let connection = store.open();
         assert!(connection.put(b"a".to_vec(), vec![0xAB; 8]));
         let shown = format!("{connection:?}");
+        assert!(shown.contains("NewSession") && !shown.contains("171"), "{shown}");
         connection.commit_at(NOW, NOW);
-        assert!(!shown.contains("171") && !format!("{connection:?}").contains("171"), "{shown}");
+        let shown = format!("{connection:?}");
+        assert!(shown.contains("until: 1000000") && !shown.contains("171"), "{shown}");
     }
 }
