@@ -1,9 +1,16 @@
 //! Tests of the files of a site, and of choosing the site of a host.
 
+mod acceptance;
 mod accepted_certificates;
 mod file_warnings;
+mod generations;
 mod inspection;
 mod issuing_ca;
+mod observing;
+mod permits;
+mod probes;
+mod pull;
+mod repeated_checks;
 mod revocation;
 mod revocation_files;
 mod rules;
