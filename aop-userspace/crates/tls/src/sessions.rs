@@ -74,10 +74,10 @@ impl SessionStore {
 
     fn add(&self, id: Vec<u8>, session: StoredSession) {
         let mut store = self.0.lock();
-        while store.order.len() >= MAX_SESSIONS {
-            if let Some(oldest) = store.order.pop_front() {
-                store.by_id.remove(&oldest);
-            }
+        while store.order.len() >= MAX_SESSIONS
+            && let Some(oldest) = store.order.pop_front()
+        {
+            store.by_id.remove(&oldest);
         }
         store.order.push_back(id.clone());
         store.by_id.insert(id, session);
@@ -186,6 +186,7 @@ mod tests {
     fn new_sessions_cannot_be_resumed_until_their_connection_is_permitted() {
         let store = Arc::new(SessionStore::default());
         let connection = store.open();
+        assert!(connection.can_cache());
         assert!(connection.put(b"a".to_vec(), b"secret".to_vec()));
         assert!(store.open().take_at(b"a", NOW).is_none());
         drop(connection);

@@ -175,7 +175,8 @@ async fn reads(mut peer: TcpStream, expected: &[u8]) -> std::io::Result<()> {
     let mut read = Vec::new();
     peer.read_to_end(&mut read).await?;
     assert_eq!(read, expected);
-    Ok(())
+    // After a RST this would fail.
+    peer.write_all(b"more").await
 }
 
 #[tokio::test]

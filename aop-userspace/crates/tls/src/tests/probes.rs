@@ -9,7 +9,7 @@ use std::{
 use aop_config::{OnRefusal, Resumption};
 use rustls::{
     ServerConfig, ServerConnection,
-    client::ClientSessionStore,
+    client::{ClientSessionStore, ResolvesClientCert},
     crypto::aws_lc_rs,
     pki_types::{PrivateKeyDer, ServerName},
 };
@@ -17,7 +17,8 @@ use rustls::{
 use super::{TestSite, pull::site};
 use crate::{
     LastSession, PresentedCertificate, ProbeClient, ProbeConnection, Received, Refusal, TlsVersion,
-    testing::{Authority, Leaf},
+    probe_client::FixedClientCert,
+    testing::{Authority, Leaf, OpenServer},
 };
 
 fn presented(leaf: &Leaf) -> PresentedCertificate {
@@ -93,6 +94,17 @@ fn a_probe_presents_its_certificate_in_the_version_that_it_was_given() {
 }
 
 #[test]
+fn a_client_says_whether_it_has_a_certificate() {
+    let key = presented(&Authority::new("ca").edge()).certified_key().clone();
+    for presented in [None, Some(key)] {
+        let client = FixedClientCert(presented.clone());
+        assert_eq!(client.has_certs(), presented.is_some());
+        let resolved = client.resolve(&[], &[]).map(|key| key.cert.clone());
+        assert_eq!(resolved, presented.map(|key| key.cert.clone()));
+    }
+}
+
+#[test]
 fn a_probe_reads_the_alert_of_its_refusal() {
     let files = TestSite::good();
     let tls = site(&files.config).connection_tls().config;
@@ -118,6 +130,22 @@ fn a_probe_says_that_a_server_does_not_speak_tls() {
     let Received::Broken(why) = received else { panic!("{received:?}") };
     assert!(why.contains("corrupt message"), "{why}");
     assert!(client.begin(Some("no name"), [192, 0, 2, 1].into()).is_err());
+}
+
+#[test]
+fn a_handshake_that_its_server_only_begins_is_not_finished() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut accepted, _) = listener.accept().unwrap();
+    let client = ProbeClient::new(None, Some(TlsVersion::V12), None).unwrap();
+    let mut probe = client.begin(Some("example.com"), [192, 0, 2, 1].into()).unwrap();
+    stream.write_all(&probe.take_outgoing().unwrap()).unwrap();
+    OpenServer::new("example.com").begin(&mut accepted);
+    drop(accepted);
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert_eq!(probe.receive(&answer).unwrap(), Received::Nothing);
+    assert_eq!((probe.version(), probe.is_handshaking()), (Some(TlsVersion::V12), true));
 }
 
 /// A server that resumes sessions in every version and asks for no certificate.

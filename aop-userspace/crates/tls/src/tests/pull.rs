@@ -7,7 +7,7 @@ use rustls::ClientConfig;
 use tokio::{
     io::AsyncReadExt,
     net::{TcpListener, TcpStream},
-    time::Instant,
+    time::{Instant, timeout},
 };
 use tokio_rustls::client::TlsStream;
 
@@ -56,7 +56,10 @@ pub(super) async fn pull(
     host: &str,
 ) -> (Result<AcceptedPull, RefusedConnection>, io::Result<TlsStream<TcpStream>>) {
     let (peer, stream, address) = connection().await;
-    tokio::join!(accept(stream, address, sites, deadline()), connect_over(config, peer, host))
+    let both = async {
+        tokio::join!(accept(stream, address, sites, deadline()), connect_over(config, peer, host))
+    };
+    timeout(Duration::from_secs(5), both).await.expect("the handshake ends")
 }
 
 /// The origin pull of a peer that is accepted, and the peer's end.
