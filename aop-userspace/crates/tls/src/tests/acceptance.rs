@@ -7,6 +7,7 @@ use aop_config::OnRefusal;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    task::yield_now,
     time::{Instant, timeout},
 };
 
@@ -159,7 +160,7 @@ async fn close_while_sending(length: usize) -> std::io::Result<()> {
     let closed = async {
         stream.write_all(b"the reason").await?;
         // The first bytes are there and unread, as those of a request.
-        stream.readable().await?;
+        stream.peek(&mut [0]).await?;
         lingering_close(stream).await;
         std::io::Result::Ok(())
     };
@@ -175,8 +176,12 @@ async fn reads(mut peer: TcpStream, expected: &[u8]) -> std::io::Result<()> {
     let mut read = Vec::new();
     peer.read_to_end(&mut read).await?;
     assert_eq!(read, expected);
-    // After a RST this would fail.
-    peer.write_all(b"more").await
+    // The other end reads on. After a RST this would fail.
+    for _ in 0..10 {
+        yield_now().await;
+        peer.write_all(b"more").await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]

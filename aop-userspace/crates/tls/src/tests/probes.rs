@@ -140,6 +140,7 @@ fn a_handshake_that_its_server_only_begins_is_not_finished() {
     let client = ProbeClient::new(None, Some(TlsVersion::V12), None).unwrap();
     let mut probe = client.begin(Some("example.com"), [192, 0, 2, 1].into()).unwrap();
     stream.write_all(&probe.take_outgoing().unwrap()).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
     OpenServer::new("example.com").begin(&mut accepted);
     drop(accepted);
     let mut answer = Vec::new();
