@@ -11,7 +11,7 @@ use rustls::pki_types::TrustAnchor;
 use super::{client_ca::Anchor, revocation::SignedList, revocation_list::RevocationList};
 
 /// The certificates that a site accepts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct AcceptedCertificates {
     anchors: HashSet<AnchorKey>,
     san: HashSet<RequiredSan>,

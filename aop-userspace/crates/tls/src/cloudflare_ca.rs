@@ -66,7 +66,7 @@ const fn bytes<const N: usize>(hex: &str) -> [u8; N] {
     let mut bytes = [0; N];
     let mut at = 0;
     while at < N {
-        bytes[at] = digit(hex[2 * at]) << 4 | digit(hex[2 * at + 1]);
+        bytes[at] = 16 * digit(hex[2 * at]) + digit(hex[2 * at + 1]);
         at += 1;
     }
     bytes

@@ -182,4 +182,12 @@ mod tests {
         let said = unreadable(&io::ErrorKind::PermissionDenied.into());
         assert!(said.ends_with("run aop as root, which must be able to read it"), "{said}");
     }
+
+    #[test]
+    fn only_a_file_that_the_disk_does_not_have_asks_for_another_path() {
+        let missing = std::fs::read("/nonexistent").unwrap_err();
+        assert_eq!(unreadable(&missing), "there is no such file; correct the path");
+        let ours = io::Error::new(io::ErrorKind::NotFound, "the daemon did not hand it over");
+        assert_eq!(unreadable(&ours), "cannot be read: the daemon did not hand it over");
+    }
 }

@@ -158,3 +158,94 @@ impl FileExpiry {
         self.validity.not_after
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEGIN: u64 = 1000 * 24 * 3600;
+    const END: u64 = 2000 * 24 * 3600;
+
+    fn expiry(kind: ExpiryKind) -> FileExpiry {
+        FileExpiry {
+            site: "example.com".into(),
+            subject: "CN=ca".into(),
+            file: "a.pem".into(),
+            validity: Validity { not_before: BEGIN, not_after: END },
+            kind,
+            list: None,
+        }
+    }
+
+    #[test]
+    fn each_kind_is_warned_of_early_enough_to_replace_it() {
+        use ExpiryKind::{BuiltInCa, ClientCa, Crl, Server};
+        for (kind, noun, days) in [
+            (Server, "server certificate a.pem", 30),
+            (ClientCa(OnExpiry::Refuse), "client CA a.pem", 90),
+            (ClientCa(OnExpiry::Warn), "client CA a.pem", 90),
+            (BuiltInCa(OnExpiry::Refuse), "the built-in client CA a.pem", 90),
+            (BuiltInCa(OnExpiry::Warn), "the built-in client CA a.pem", 90),
+            (Crl(OnExpiry::Refuse), "revocation list a.pem", 1),
+            (Crl(OnExpiry::Warn), "revocation list a.pem", 1),
+        ] {
+            let expiry = expiry(kind);
+            let first = END - days * 24 * 3600;
+            assert_eq!(expiry.warning(first - 1), None, "{kind:?}");
+            let warning = expiry.warning(first).unwrap();
+            assert!(warning.starts_with(&format!("{noun} expires in {days} days")), "{warning}");
+        }
+    }
+
+    #[test]
+    fn only_dates_by_which_peers_are_refused_are_mistakes() {
+        use ExpiryKind::{BuiltInCa, ClientCa, Crl, Server};
+        for (kind, refuses) in [
+            (Server, true),
+            (ClientCa(OnExpiry::Refuse), true),
+            (ClientCa(OnExpiry::Warn), false),
+            (BuiltInCa(OnExpiry::Refuse), true),
+            (BuiltInCa(OnExpiry::Warn), false),
+            (Crl(OnExpiry::Refuse), true),
+            (Crl(OnExpiry::Warn), false),
+        ] {
+            let expiry = expiry(kind);
+            for (now, valid) in [(BEGIN - 1, false), (BEGIN, true), (END, true), (END + 1, false)] {
+                let mistake = expiry.mistake(now);
+                assert_eq!(mistake.is_some(), refuses && !valid, "{kind:?} {now}");
+                assert!(mistake.is_none() || mistake == expiry.warning(now));
+            }
+        }
+    }
+
+    #[test]
+    fn peers_that_are_still_served_are_named_in_the_warning() {
+        use ExpiryKind::{BuiltInCa, ClientCa, Crl};
+        for (kind, consequence) in [
+            (ClientCa(OnExpiry::Refuse), "are refused"),
+            (ClientCa(OnExpiry::Warn), "are still served (expired_ca)"),
+            (BuiltInCa(OnExpiry::Refuse), "are refused; upgrade aop"),
+            (BuiltInCa(OnExpiry::Warn), "are still served (expired_ca); upgrade aop"),
+            (Crl(OnExpiry::Refuse), "of its issuer are refused"),
+            (Crl(OnExpiry::Warn), "that were revoked since then are still served (crl_expired)"),
+        ] {
+            let warning = expiry(kind).warning(END + 1).unwrap();
+            assert!(warning.contains(consequence), "{warning}");
+        }
+    }
+
+    #[test]
+    fn an_expiry_says_what_expires_where_and_when() {
+        for (kind, name) in [
+            (ExpiryKind::Server, "server_certificate"),
+            (ExpiryKind::ClientCa(OnExpiry::Warn), "client_ca"),
+            (ExpiryKind::BuiltInCa(OnExpiry::Refuse), "client_ca"),
+            (ExpiryKind::Crl(OnExpiry::Warn), "crl"),
+        ] {
+            let it = expiry(kind);
+            assert_eq!(it.kind(), name);
+            assert_eq!((it.site(), it.subject(), it.file()), ("example.com", "CN=ca", "a.pem"));
+            assert_eq!(it.not_after(), END);
+        }
+    }
+}

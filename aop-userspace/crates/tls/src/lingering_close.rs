@@ -8,28 +8,20 @@
 use std::time::Duration;
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt, copy, sink},
     net::TcpStream,
     time::timeout,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(1);
-const MAX_BYTES: usize = 256 * 1024;
+const MAX_BYTES: u64 = 256 * 1024;
 
 /// Shuts down the write side of `stream`. Closes the socket when the peer does, or after
 /// `TIMEOUT` or `MAX_BYTES` bytes.
 pub async fn lingering_close(mut stream: TcpStream) {
     let discard = async {
-        let mut buffer = vec![0; 4096];
-        let mut read = 0;
         stream.shutdown().await?;
-        while read < MAX_BYTES {
-            match stream.read(&mut buffer).await? {
-                0 => break,
-                n => read += n,
-            }
-        }
-        std::io::Result::Ok(())
+        copy(&mut stream.take(MAX_BYTES), &mut sink()).await
     };
     if let Ok(Err(error)) = timeout(TIMEOUT, discard).await {
         tracing::trace!(%error, "connection broke off while closing");

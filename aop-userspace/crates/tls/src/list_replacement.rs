@@ -112,7 +112,9 @@ mod tests {
             );
         }
         // Nothing gets worse.
-        assert_eq!(objection(&[("CN=a", 50, 90)], &[("CN=a", 60, 99)]), None);
+        for end in [90, 100] {
+            assert_eq!(objection(&[("CN=a", 50, end)], &[("CN=a", 60, 99)]), None);
+        }
         assert_eq!(with(&[old], &[("CN=a", 60, 100)], OnExpiry::Warn), None);
         // Each part of an issuer's certificates has its list.
         let parts = [("CN=a/x", 50, 150), ("CN=a/y", 50, 150)];

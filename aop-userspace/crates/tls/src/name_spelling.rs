@@ -9,6 +9,8 @@ use x509_parser::{
     x509::X509Name,
 };
 
+use super::signed_der::{SEQUENCE, element};
+
 /// Whether the issuer of a certificate in `chain` has the name of an anchor in another spelling.
 pub(crate) fn is_spelled_otherwise<'a>(
     anchors: impl Iterator<Item = &'a TrustAnchor<'static>>,
@@ -28,7 +30,7 @@ type NameKey = Vec<Vec<(String, String)>>;
 
 /// The subject of an anchor: its DER, and its key.
 fn subject(anchor: &TrustAnchor<'_>) -> (Vec<u8>, Option<NameKey>) {
-    let raw = sequence(&anchor.subject);
+    let raw = element(SEQUENCE, &anchor.subject);
     let parsed = X509Name::from_der(&raw).ok().map(|(_, name)| key(&name));
     (raw, parsed)
 }
@@ -63,14 +65,19 @@ fn normalized(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
-/// A DER SEQUENCE with these contents.
-fn sequence(contents: &[u8]) -> Vec<u8> {
-    let length = contents.len().to_be_bytes();
-    let significant = length.iter().position(|byte| *byte != 0).unwrap_or(length.len() - 1);
-    let length = &length[significant..];
-    let count = u8::try_from(length.len()).unwrap_or(u8::MAX);
-    match length {
-        [short @ ..=0x7f] => [&[0x30, *short], contents].concat(),
-        _ => [&[0x30, 0x80 | count], length, contents].concat(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_string_type_is_read_in_its_own_encoding() {
+        for (tag, bytes) in [
+            (Tag::Utf8String, &b"caf\xc3\xa9"[..]),
+            (Tag::TeletexString, b"caf\xe9"),
+            (Tag::BmpString, b"\0c\0a\0f\0\xe9"),
+        ] {
+            assert_eq!(text(&Any::from_tag_and_data(tag, bytes)), "café", "{tag:?}");
+        }
+        assert_eq!(text(&Any::from_tag_and_data(Tag::PrintableString, b"cafe")), "cafe");
     }
 }

@@ -98,3 +98,30 @@ fn wrapped(other: &OtherError) -> Refusal {
         Some(_) | None => Refusal::BadCertificate,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn of_the_errors_that_rustls_passes_on_only_those_with_a_known_remedy_have_a_name() {
+        for (error, refusal) in [
+            (webpki::Error::UnsupportedCertVersion, Refusal::CertificateVersion),
+            (webpki::Error::CaUsedAsEndEntity, Refusal::CaAsLeaf),
+            (webpki::Error::MaximumSignatureChecksExceeded, Refusal::BadCertificate),
+        ] {
+            let passed_on = CertificateError::Other(OtherError(Arc::new(error)));
+            assert_eq!(refusal_of_error(&passed_on.into()).refusal, refusal);
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_connection_itself_means_that_the_peer_is_gone() {
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        assert_eq!(refusal_of_io_error(&reset).refusal, Refusal::PeerGone);
+        let tls = io::Error::other(Error::NoCertificatesPresented);
+        assert_eq!(refusal_of_io_error(&tls).refusal, Refusal::CertificateRequired);
+    }
+}

@@ -29,7 +29,7 @@ use super::{
 };
 
 /// A list whose signature was verified.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct SignedList {
     pub(crate) list: Arc<RevocationList>,
     pub(crate) key: SubjectPublicKeyInfoDer<'static>,

@@ -122,14 +122,6 @@ impl RevocationList {
     }
 }
 
-impl PartialEq for RevocationList {
-    fn eq(&self, other: &Self) -> bool {
-        self.digest == other.digest
-    }
-}
-
-impl Eq for RevocationList {}
-
 /// The issuer's name for people, and the dates. webpki has checked that they are there.
 fn heading(der: &[u8]) -> Option<(String, Validity)> {
     let signed = SignedDer::parse(der)?;

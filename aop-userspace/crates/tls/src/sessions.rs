@@ -74,10 +74,10 @@ impl SessionStore {
 
     fn add(&self, id: Vec<u8>, session: StoredSession) {
         let mut store = self.0.lock();
-        while store.order.len() >= MAX_SESSIONS {
-            if let Some(oldest) = store.order.pop_front() {
-                store.by_id.remove(&oldest);
-            }
+        while store.order.len() >= MAX_SESSIONS
+            && let Some(oldest) = store.order.pop_front()
+        {
+            store.by_id.remove(&oldest);
         }
         store.order.push_back(id.clone());
         store.by_id.insert(id, session);
@@ -186,10 +186,19 @@ mod tests {
     fn new_sessions_cannot_be_resumed_until_their_connection_is_permitted() {
         let store = Arc::new(SessionStore::default());
         let connection = store.open();
+        assert!(connection.can_cache());
         assert!(connection.put(b"a".to_vec(), b"secret".to_vec()));
         assert!(store.open().take_at(b"a", NOW).is_none());
         drop(connection);
         assert!(store.open().take_at(b"a", NOW).is_none());
+    }
+
+    #[test]
+    fn a_session_is_not_found_for_tls_1_2() {
+        let store = Arc::new(SessionStore::default());
+        connection(&store, b"", b"a", NOW, u64::MAX);
+        assert_eq!(store.open().get(b"a"), None);
+        assert!(store.open().take_at(b"a", NOW).is_some());
     }
 
     #[test]
@@ -209,7 +218,9 @@ mod tests {
         let connection = store.open();
         assert!(connection.put(b"a".to_vec(), vec![0xAB; 8]));
         let shown = format!("{connection:?}");
+        assert!(shown.contains("NewSession") && !shown.contains("171"), "{shown}");
         connection.commit_at(NOW, NOW);
-        assert!(!shown.contains("171") && !format!("{connection:?}").contains("171"), "{shown}");
+        let shown = format!("{connection:?}");
+        assert!(shown.contains("until: 1000000") && !shown.contains("171"), "{shown}");
     }
 }

@@ -70,10 +70,6 @@ impl SignatureVerificationAlgorithm for CachingAlgorithm {
     fn signature_alg_id(&self) -> AlgorithmIdentifier {
         self.0.signature_alg_id()
     }
-
-    fn fips(&self) -> bool {
-        self.0.fips()
-    }
 }
 
 impl CachingAlgorithm {
@@ -191,5 +187,8 @@ mod tests {
             assert!(cache.younger.len() + cache.older.len() <= 2 * GENERATION_SIZE);
         }
         assert!(!cache.contains(digest(1)));
+        // Of the others, the last ones stay for as long as a generation is not full.
+        let last = 10 * GENERATION_SIZE - GENERATION_SIZE / 2;
+        assert!((last..10 * GENERATION_SIZE).all(|number| cache.contains(digest(number))));
     }
 }

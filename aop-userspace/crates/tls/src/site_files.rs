@@ -161,6 +161,35 @@ mod tests {
     }
 
     #[test]
+    fn a_missing_file_whose_path_ends_as_a_line_of_nginx_is_named_so() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let problem = |name: &str| {
+            let error = SiteFiles::on_disk().read(&dir.path().join(name));
+            error.expect_err("no such file").problem
+        };
+        assert!(matches!(problem("a.pem;"), FileErrorKind::Semicolon));
+        assert!(matches!(problem("a.pem"), FileErrorKind::Unreadable(_)));
+        // There is such a thing, but it is no file.
+        fs::create_dir(dir.path().join("b.pem;")).expect("made");
+        assert!(matches!(problem("b.pem;"), FileErrorKind::Unreadable(_)));
+        fs::write(dir.path().join("c.pem;"), "text").expect("written");
+        assert!(SiteFiles::on_disk().read(&dir.path().join("c.pem;")).is_ok());
+    }
+
+    #[test]
+    fn a_file_that_was_handed_over_is_never_looked_up_on_the_disk() {
+        let dir = tempfile::tempdir_in("/tmp").expect("a directory");
+        let key = dir.path().join("key");
+        fs::write(&key, "key").expect("written");
+        for path in [dir.path(), &key] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("set");
+        }
+        assert!(SiteFiles::on_disk().is_open_to_all(&key));
+        let received = SiteFiles::handed_over([(key.clone(), b"key"[..].into())]);
+        assert!(!received.is_open_to_all(&key));
+    }
+
+    #[test]
     fn handed_over_files_are_exactly_those_that_were_read_with_their_first_contents() {
         let dir = tempfile::tempdir().expect("a directory");
         let [key, other] = ["key", "other"].map(|name| dir.path().join(name));

@@ -1,10 +1,20 @@
 //! Tests of the files of a site, and of choosing the site of a host.
 
+mod acceptance;
 mod accepted_certificates;
 mod file_warnings;
+mod generations;
+mod inspection;
+mod issuing_ca;
+mod observing;
+mod permits;
+mod probes;
+mod pull;
+mod repeated_checks;
 mod revocation;
 mod revocation_files;
 mod rules;
+mod session_expiry;
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
@@ -138,6 +148,25 @@ fn an_unusable_server_certificate_or_key_is_refused_and_named() {
     let [one, other] = [0, 1].map(|_| TestSite::good().server.key_pem());
     let both = format!("{one}{other}");
     TestSite::refuses("server.key", &both, "holds two private keys, in the lines 1 and");
+}
+
+#[test]
+fn a_key_that_is_there_twice_is_one_key() {
+    let files = TestSite::good();
+    files.write("server.key", &(files.server.key_pem() + &files.server.key_pem()));
+    assert_eq!(files.build(), Ok(vec![]));
+}
+
+#[test]
+fn a_key_that_every_user_can_read_is_a_mistake_with_its_remedy() {
+    let files = TestSite::good();
+    assert_eq!(files.build(), Ok(vec![]));
+    for path in [files.directory.path(), &files.config.key] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let warnings = files.build().unwrap();
+    let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+    assert!(warning.contains("server.key can be read") && warning.contains("chmod o="));
 }
 
 #[test]

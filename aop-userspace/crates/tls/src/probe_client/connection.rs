@@ -86,7 +86,7 @@ impl ProbeConnection {
     /// # Errors
     /// The buffer for incoming bytes is full.
     pub fn receive(&mut self, mut bytes: &[u8]) -> io::Result<Received> {
-        while !bytes.is_empty() {
+        while let [_, ..] = bytes {
             self.0.read_tls(&mut bytes)?;
             match self.0.process_new_packets() {
                 Ok(state) if state.plaintext_bytes_to_read() > 0 => {

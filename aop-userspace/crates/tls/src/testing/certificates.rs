@@ -8,6 +8,11 @@ use rcgen::{
 };
 use rustls::pki_types::CertificateDer;
 
+use crate::signed_der::{SEQUENCE, SignedDer, element, elements};
+
+/// The tag byte of a BIT STRING.
+const BIT_STRING: u8 = 0x03;
+
 /// The serial number of every intermediate.
 pub(crate) const INTERMEDIATE: u64 = 5;
 
@@ -128,17 +133,19 @@ impl Authority {
     /// only version 3, so version and extensions are removed and the rest is signed again.
     pub fn version_1(&self) -> Leaf {
         let v3 = self.edge();
-        let [certificate] = &elements(&v3.chain[0])[..] else { panic!("one sequence") };
-        let [signed, algorithm, _] = &elements(certificate.1)[..] else { panic!("three parts") };
-        let kept: Vec<u8> = elements(signed.1)
-            .iter()
-            .filter(|(whole, _)| !matches!(whole[0], 0xa0 | 0xa3))
-            .flat_map(|(whole, _)| whole.to_vec())
+        let whole = SignedDer::parse(&v3.chain[0]).unwrap();
+        // The version is tagged [0], the extensions [3].
+        let fields = elements(whole.message.content);
+        let kept: Vec<u8> = fields
+            .filter(|field| !matches!(field.whole[0], 0xa0 | 0xa3))
+            .flat_map(|field| field.whole)
+            .copied()
             .collect();
-        let signed = element(0x30, &kept);
+        let signed = element(SEQUENCE, &kept);
         let signature = [&[0], &self.issuer.key().sign(&signed).unwrap()[..]].concat();
-        let parts = [&signed[..], algorithm.0, &element(0x03, &signature)].concat();
-        Leaf { chain: vec![element(0x30, &parts).into()], ..v3 }
+        let algorithm = element(SEQUENCE, whole.algorithm);
+        let parts = [signed, algorithm, element(BIT_STRING, &signature)].concat();
+        Leaf { chain: vec![element(SEQUENCE, &parts).into()], ..v3 }
     }
 
     pub fn pem(&self) -> String {
@@ -181,28 +188,4 @@ fn named(name: &str) -> CertificateParams {
 pub fn pem(label: &str, der: &[u8]) -> String {
     let lines: String = der.chunks(48).map(|line| BASE64.encode(line) + "\n").collect();
     format!("-----BEGIN {label}-----\n{lines}-----END {label}-----\n")
-}
-
-/// The DER elements in `der`: each as a whole, and its content.
-fn elements(mut der: &[u8]) -> Vec<(&[u8], &[u8])> {
-    let mut found = Vec::new();
-    while !der.is_empty() {
-        let (head, length) = match der[1] {
-            short @ ..=0x7f => (2, usize::from(short)),
-            0x81 => (3, usize::from(der[2])),
-            _ => (4, usize::from(u16::from_be_bytes([der[2], der[3]]))),
-        };
-        found.push((&der[..head + length], &der[head..head + length]));
-        der = &der[head + length..];
-    }
-    found
-}
-
-fn element(tag: u8, content: &[u8]) -> Vec<u8> {
-    let length = match u16::try_from(content.len()).unwrap().to_be_bytes() {
-        [0, short] if short < 0x80 => vec![short],
-        [0, long] => vec![0x81, long],
-        [high, low] => vec![0x82, high, low],
-    };
-    [&[tag], &length[..], content].concat()
 }

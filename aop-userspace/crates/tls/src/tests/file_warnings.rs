@@ -1,12 +1,12 @@
 //! Valid files that will not do what the operator expects.
 
-use aop_config::{ClientCa, RequiredKey};
+use aop_config::{CertificateRules, RequiredKey, SpkiPin};
 use rcgen::{DnType, KeyPair};
 
 use super::TestSite;
 use crate::{
-    FileRole, inspect,
-    testing::{Authority, Leaf, pem, shared_data},
+    signed_der::{SEQUENCE, element},
+    testing::{Authority, Leaf, long_ago, shared_data},
 };
 
 /// With `chain` as the server certificate file, a warning contains `words`.
@@ -40,7 +40,9 @@ fn a_chain_that_is_out_of_order_is_warned_of() {
     let between = ca.intermediate("between");
     let leaf = between.server(&["example.com", "*.example.com"]);
     let alone = |certificate| Leaf { chain: vec![certificate], key: Vec::new() };
-    server_warns(&[&leaf, &alone(stranger.certificate)], &leaf, "certificate 2 (CN=stranger");
+    let words = "certificate 2 (CN=stranger, O=\"Acme, \\\"Quoted\\\" Inc.\") did not sign \
+                 certificate 1, whose issuer is CN=between";
+    server_warns(&[&leaf, &alone(stranger.certificate)], &leaf, words);
     let files = TestSite::good();
     files.write("server.pem", &(leaf.pem() + &alone(between.certificate.clone()).pem()));
     files.write("server.key", &leaf.key_pem());
@@ -107,6 +109,94 @@ fn the_public_ca_of_the_server_certificate_as_client_ca_is_a_mistake() {
 }
 
 #[test]
+fn a_public_ca_is_no_mistake_if_any_rule_names_the_peer() {
+    let (mut files, between) = public_site();
+    files.write("ca.pem", &between.pem());
+    let none = files.config.rules.clone();
+    assert_eq!(mistakes(&files).len(), 1);
+    let rules = [
+        CertificateRules { san: vec!["dns:edge.test".parse().unwrap()], ..none.clone() },
+        CertificateRules { cn: Some("edge".into()), ..none.clone() },
+        CertificateRules { pins: vec![SpkiPin([1; 32])], ..none },
+    ];
+    for rules in rules {
+        files.config.rules = rules;
+        assert_eq!(mistakes(&files), Vec::<String>::new(), "{:?}", files.config.rules);
+    }
+}
+
+#[test]
+fn a_certificate_of_a_public_ca_that_is_no_ca_is_warned_of_as_such_alone() {
+    let files = TestSite::good();
+    files.write("ca.pem", &Authority::new("private").leaf(public).pem());
+    let found = mistakes(&files);
+    let [found] = &found[..] else { panic!("{found:?}") };
+    assert!(found.contains("not a CA"), "{found}");
+}
+
+#[test]
+fn only_the_policies_that_browsers_demand_make_a_ca_public() {
+    let files = TestSite::good();
+    // The ends of the object identifiers 2.23.140.1.1 (extended validation), 2.23.140.1.2.3
+    // (individual) and 2.23.140.1.3 (code signing).
+    for (end, is_public) in [(&[1][..], true), (&[2, 3], true), (&[3], false)] {
+        let oid = [&[0x67, 0x81, 0x0c, 1], end].concat();
+        let content = element(SEQUENCE, &element(SEQUENCE, &element(6, &oid)));
+        let ca = Authority::with("ca", |params| {
+            let policies = rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 32], content);
+            params.custom_extensions.push(policies);
+        });
+        files.write("ca.pem", &ca.pem());
+        assert_eq!(mistakes(&files).len(), usize::from(is_public), "{end:?}");
+    }
+}
+
+#[test]
+fn a_server_certificate_file_that_begins_with_a_ca_is_warned_of() {
+    let first = Authority::new("server CA").leaf(|params| {
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    });
+    server_warns(&[&first], &first, "begins with a CA");
+}
+
+#[test]
+fn a_host_is_covered_by_its_name_or_by_a_star_one_label_up() {
+    let ca = Authority::new("server CA");
+    for (names, hosts, missing) in [
+        (&["Example.com", "*.EXAMPLE.com"][..], &["example.com", "*.example.com"][..], None),
+        (&["*.example.com"], &["www.example.com"], None),
+        (&["*.example.com"], &["example.com"], Some("no name for example.com:")),
+        (&["*.example.com"], &["a.b.example.com"], Some("no name for a.b.example.com:")),
+        (&["www.example.com"], &["*.example.com"], Some("no name for *.example.com:")),
+        (&["a.test"], &["b.test", "a.test", "*.a.test"], Some("no name for b.test, *.a.test:")),
+    ] {
+        let mut files = TestSite::good();
+        files.config.hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
+        let server = ca.server(names);
+        files.write("server.pem", &server.pem());
+        files.write("server.key", &server.key_pem());
+        match missing {
+            None => assert_eq!(files.build(), Ok(vec![]), "{names:?} {hosts:?}"),
+            Some(words) => says(&files, &["server.pem", words]),
+        }
+    }
+}
+
+#[test]
+fn files_that_sites_share_are_warned_of_once() {
+    let files = TestSite::good();
+    let server = files.authority.leaf(long_ago);
+    files.write("server.pem", &server.pem());
+    files.write("server.key", &server.key_pem());
+    let alone = files.build().unwrap();
+    let second = aop_config::SiteConfig { name: "second".into(), ..files.config.clone() };
+    let sites = [files.config.clone(), second];
+    let (_, warnings) = crate::Sites::build(&sites, &crate::SiteFiles::on_disk()).unwrap();
+    assert_eq!(warnings.texts(aop_types::unix_seconds()), alone);
+    assert!(alone.len() > 1, "{alone:?}");
+}
+
+#[test]
 fn a_private_ca_that_also_signs_the_server_certificate_is_no_mistake() {
     // The server certificate of the good files is of their client CA.
     assert_eq!(TestSite::good().build(), Ok(vec![]));
@@ -155,30 +245,4 @@ fn a_classical_ca_where_ml_dsa_is_required_is_warned_of() {
     let key = KeyPair::generate_for(&rcgen::PKCS_ML_DSA_65).unwrap();
     files.write("ca.pem", &Authority::of(key, "pq", |_| {}).pem());
     assert_eq!(files.build(), Ok(vec![]));
-}
-
-#[test]
-fn each_file_is_inspected_even_if_another_one_cannot_be_used() {
-    let mut files = TestSite::good();
-    let key = KeyPair::generate_for(&rcgen::PKCS_ML_DSA_44).unwrap();
-    files.write("ca.pem", &(files.authority.pem() + &Authority::of(key, "pq", |_| {}).pem()));
-    files.write("server.key", "nonsense");
-    let list = files.write("a.crl", &pem("X509 CRL", &files.authority.crl(&[7, 8], 2100)));
-    files.config.rules.revocation.files = vec![list];
-    files.config.client_ca.push(ClientCa::CloudflareGlobal);
-    let [server, key, ca, global, crl] = &inspect(&files.config, &crate::SiteFiles::on_disk())[..]
-    else {
-        panic!("five files")
-    };
-    assert_eq!(server.role, FileRole::Certificate);
-    assert_eq!(server.certificates[0].names, ["dns:example.com", "dns:*.example.com"]);
-    assert!(!server.certificates[0].is_ca);
-    assert!(key.error.as_ref().is_some_and(|error| error.contains("no private key")), "{key:?}");
-    let keys: Vec<_> = ca.certificates.iter().map(|ca| (ca.key.as_str(), ca.is_ca)).collect();
-    assert_eq!(keys, [("ECDSA P-256", true), ("ML-DSA-44", true)]);
-    assert_eq!(
-        (global.file.as_str(), &*global.certificates[0].key),
-        ("cloudflare-global", "RSA 4096")
-    );
-    assert_eq!((crl.lists[0].entries, crl.error.as_ref()), (2, None));
 }

@@ -19,6 +19,7 @@ use crate::{
     Refusal,
     revocation::SignedList,
     revocation_list::RevocationList,
+    signed_der::{SEQUENCE, element},
     testing::{Authority, INTERMEDIATE, Leaf},
 };
 
@@ -27,7 +28,7 @@ fn signed(authority: &Authority, der: &[u8]) -> SignedList {
     SignedList { list: Arc::new(list), key: anchor(authority, 0).signer().key }
 }
 
-fn crl(authority: &Authority, serials: &[u64], year: i32) -> SignedList {
+pub(super) fn crl(authority: &Authority, serials: &[u64], year: i32) -> SignedList {
     signed(authority, &authority.crl(serials, year))
 }
 
@@ -226,4 +227,34 @@ fn lists_of_a_part_of_the_certificates_are_judged_as_webpki_judges_them() {
         }
     }
     assert_eq!(seen.len(), 4, "{seen:?}");
+}
+
+/// The extension of a certificate that names `http://a/` as the place of its list, with more
+/// fields in the distribution point (RFC 5280, 4.2.1.13).
+fn place(more: &[u8]) -> rcgen::CustomExtension {
+    let uri = element(0x86, b"http://a/");
+    let place = element(0xa0, &element(0xa0, &uri));
+    let point = element(SEQUENCE, &[&place, more].concat());
+    rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 31], element(SEQUENCE, &point))
+}
+
+#[test]
+fn a_place_for_some_reasons_or_of_another_issuer_is_not_that_of_the_list() {
+    let ca = Authority::new("ca");
+    let distribution_point = CrlDistributionPoint { uris: vec!["http://a/".into()] };
+    let part = CrlIssuingDistributionPoint { distribution_point, scope: None };
+    let list = signed(&ca, &ca.crl_of(Some(part), &[], 2100));
+    let rules = revocation(CrlScope::Chain, OnExpiry::Refuse);
+    let verifier = verifier(&[anchor(&ca, u64::MAX)], &rules, &[list]);
+    let reasons = element(0x81, &[0, 0x40]);
+    let issuer = element(0xa2, &element(0x86, b"http://issuer/"));
+    for (more, judgement) in [
+        (vec![], Ok(())),
+        (reasons.clone(), Err(Refusal::UnknownRevocation)),
+        (issuer.clone(), Err(Refusal::UnknownRevocation)),
+        ([reasons, issuer].concat(), Err(Refusal::UnknownRevocation)),
+    ] {
+        let leaf = ca.leaf(|params| params.custom_extensions.push(place(&more)));
+        assert_eq!(judged(&verifier, &leaf, NOW), judgement, "{more:?}");
+    }
 }

@@ -2,8 +2,8 @@
 
 use std::{fs, path::PathBuf};
 
-use aop_config::{ClientCa, SiteConfig};
-use rcgen::{KeyPair, KeyUsagePurpose};
+use aop_config::{ClientCa, CrlScope, SiteConfig};
+use rcgen::{CrlDistributionPoint, CrlIssuingDistributionPoint, IsCa, KeyPair, KeyUsagePurpose};
 
 use super::TestSite;
 use crate::{
@@ -131,6 +131,9 @@ fn a_list_of_an_intermediate_ca_needs_a_certificate_that_leads_to_a_client_ca() 
     let stranger = other.intermediate("between");
     refused(stranger.pem() + &crl(&stranger), "which is no client CA");
     refused(between.pem() + &crl(&stranger), "no CA of this name signed");
+    // Another CA with the name of the client CA signed its certificate.
+    let namesakes = Authority::new("ca").intermediate("between");
+    refused(namesakes.pem() + &crl(&namesakes), "which is no client CA");
     // RFC 5280, 6.3.3, f.
     let key = KeyPair::generate().unwrap().serialize_der();
     let with = |usage: &[KeyUsagePurpose]| {
@@ -140,6 +143,42 @@ fn a_list_of_an_intermediate_ca_needs_a_certificate_that_leads_to_a_client_ca() 
     let may = with(&[KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign]);
     assert_eq!(site_with_list(&[&ca], &(may.pem() + &crl(&may) + &crl(&ca))).build(), Ok(vec![]));
     refused(with(&[KeyUsagePurpose::KeyCertSign]).pem() + &crl(&may), "which is no client CA");
+    let leaf = ca.intermediate_of(KeyPair::generate().unwrap(), "leaf", |params| {
+        params.is_ca = IsCa::NoCa;
+    });
+    refused(leaf.pem() + &crl(&leaf), "which is no client CA");
+}
+
+#[test]
+fn a_client_ca_may_have_a_list_for_each_part_of_its_certificates_and_one_alone_for_all() {
+    let ca = Authority::new("ca");
+    let of = |uri: &str| {
+        let distribution_point = CrlDistributionPoint { uris: vec![uri.into()] };
+        let part = CrlIssuingDistributionPoint { distribution_point, scope: None };
+        pem("X509 CRL", &ca.crl_of(Some(part), &[7], 2100))
+    };
+    let build = |text: &str| site_with_list(&[&ca], text).build();
+    assert_eq!(build(&(of("http://a/") + &of("http://b/"))), Ok(vec![]));
+    let (part, all) = (of("http://a/"), crl(&ca));
+    for both in [of("http://a/") + &part, all.clone() + &part, part + &all] {
+        let error = build(&both).unwrap_err();
+        assert!(error.contains("only the newer one"), "{error}");
+    }
+    // Parts of two CAs have nothing to do with each other.
+    let between = ca.intermediate("between");
+    let text = crl(&ca) + &between.pem() + &crl(&between);
+    assert_eq!(build(&text), Ok(vec![]));
+}
+
+#[test]
+fn only_where_whole_chains_are_checked_does_a_client_ca_need_a_list_of_its_own() {
+    let ca = Authority::new("ca");
+    let between = ca.intermediate("between");
+    let mut files = site_with_list(&[&ca], &(between.pem() + &crl(&between)));
+    let warnings = files.build().unwrap();
+    assert!(warnings[0].contains("has no revocation list"), "{warnings:?}");
+    files.config.rules.revocation.scope = CrlScope::Leaf;
+    assert_eq!(files.build(), Ok(vec![]));
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::{
     refusal_of_error::refusal_of_error,
     revocation::SignedList,
     testing::{Authority, Leaf},
-    verifier::SiteVerifier,
+    verifier::{BrokenRule, SiteVerifier},
 };
 
 /// 2025-06-01.
@@ -228,6 +228,12 @@ fn an_issuer_whose_name_is_spelled_in_another_way_is_refused_with_that_reason() 
     for other in [printable("Edge CA 2"), printable("EdgeCA")] {
         assert!(!detail(other).contains("RFC 5280"));
     }
+}
+
+#[test]
+fn a_broken_rule_is_printed_as_its_detail() {
+    let broken = BrokenRule { refusal: Refusal::PinMismatch, detail: "another key".into() };
+    assert_eq!(broken.to_string(), "another key");
 }
 
 #[test]
