@@ -119,7 +119,7 @@ impl Raw {
     }
 }
 
-/// What is said of a refused claim.
+/// The refusal of a claim, and its details.
 fn said(claimed: Result<Permit, RefusedConnection>) -> (Refusal, String) {
     let Err(refused) = claimed else { panic!("permitted") };
     assert!(refused.site.is_some());
