@@ -9,7 +9,7 @@ use crate::{command, privilege::Privilege};
 
 /// A program that a verb uses.
 pub(crate) struct Tool {
-    /// Its name in the path, or a file below [`MODULES`].
+    /// Its name in the path, the path of a file, or a file below [`MODULES`].
     program: &'static str,
     package: &'static str,
     purpose: &'static str,
@@ -67,17 +67,21 @@ pub(crate) const PACKAGING: [Tool; 2] = [
 ];
 
 /// The additional tools of `dist --arm64`.
-pub(crate) const ARM64: [Tool; 2] = [
+pub(crate) const ARM64: [Tool; 3] = [
     tool("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", "builds C code and links for arm64"),
+    tool(
+        "/usr/aarch64-linux-gnu/include/stdio.h",
+        "libc6-dev-arm64-cross",
+        "declares the C library for arm64",
+    ),
     tool("qemu-aarch64-static", "qemu-user-static", "runs the program for arm64"),
 ];
 
 /// The additional tools of `kernels --arm64`, which builds the package as `dist --arm64` does.
-pub(crate) const ARM64_MACHINE: [Tool; 6] = [
+pub(crate) const ARM64_MACHINE: [Tool; 5] = [
     tool("qemu-system-aarch64", "qemu-system-arm", "emulates a machine"),
     tool("debootstrap", "debootstrap", "fetches the system of the emulated machine"),
     tool("cpio", "cpio", "packs that system"),
-    tool("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", "builds C code and links for arm64"),
     tool("aarch64-linux-gnu-strip", "binutils-aarch64-linux-gnu", "strips the tests"),
     tool("depmod", "kmod", "lists the modules that a module needs"),
 ];

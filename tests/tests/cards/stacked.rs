@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use aop_tests::{IpVersion, Lab, TestDaemon, TestUpstream};
+use aop_tests::{AopToml, IpVersion, Lab, TestDaemon, TestUpstream};
 use serde_json::Value;
 
 use crate::card::Card;
@@ -33,12 +33,16 @@ fn claim(stack: &Stack) {
         let table = measured(&lab, link)?;
         let _listener = TestUpstream::listening(&lab, "[::]:443")?;
         let daemon = TestDaemon::start(&lab, &config(&lab))?;
-        let attached = attached(&daemon)?;
-        println!("{attached:?}");
-        let expected = stack.guarded.iter().map(|(name, mode)| ((*name).into(), (*mode).into()));
-        ensure!(attached == expected.collect::<Vec<(String, String)>>(), "{}", daemon.log());
+        guards(&daemon, stack.guarded)?;
         is_guarded(&lab, &table, link)?;
-        edge_is_served(&lab)
+        edge_is_served(&lab)?;
+        // The kernel has no swap between modes: each interface loses its program and gets it again.
+        let mut daemon = daemon;
+        daemon.write(&AopToml { attach: "generic", ..config(&lab) }.text())?;
+        daemon.run()?;
+        let generic: Vec<_> = stack.guarded.iter().map(|(name, _)| (*name, "generic")).collect();
+        guards(&daemon, &generic)?;
+        is_guarded(&lab, &table, link)
     });
     judged.unwrap_or_else(|error| panic!("{error:#}"));
 }
@@ -60,12 +64,17 @@ fn arrange(lab: &Lab, stack: &Stack) -> Result<()> {
     ))
 }
 
-/// The guarded interfaces, with their modes.
-fn attached(daemon: &TestDaemon) -> Result<Vec<(String, String)>> {
+/// These are the guarded interfaces, with their modes.
+fn guards(daemon: &TestDaemon, expected: &[(&str, &str)]) -> Result<()> {
     let status = daemon.status()?;
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let interfaces = status.json()["interfaces"].as_array().cloned().unwrap_or_default();
-    Ok(interfaces.iter().map(|one| (text(&one["name"]), text(&one["attach"]))).collect())
+    let text = |one: &Value, name: &str| one[name].as_str().unwrap_or_default().to_owned();
+    let attached: Vec<_> =
+        interfaces.iter().map(|one| (text(one, "name"), text(one, "attach"))).collect();
+    println!("{attached:?}");
+    let same = attached.iter().map(|(name, mode)| (&**name, &**mode)).eq(expected.iter().copied());
+    ensure!(same, "{}", daemon.log());
+    Ok(())
 }
 
 #[test]

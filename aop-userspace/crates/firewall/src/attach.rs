@@ -117,6 +117,10 @@ pub(super) fn attach(
         }
         replaced = Some(link.mode);
     }
+    // A program that was replaced is detached by now.
+    let bare =
+        LinkInfo { program: interface.program.filter(|_| replaced.is_none()), ..interface.clone() };
+    let interface = &bare;
     remove_stale_links(interface, pins)?;
     let modes: &[AttachMode] = match preference {
         AttachPreference::Auto => &[AttachMode::Native, AttachMode::Generic],

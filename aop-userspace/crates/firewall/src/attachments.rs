@@ -61,13 +61,16 @@ impl Attachments {
 
     /// Attaches the loaded program to its interface.
     pub(super) fn attach(&mut self, interface: &LinkInfo) -> Result<(), FirewallError> {
+        let guarded = matches!(attach::owner(interface, &self.pins)?, Owner::Ours(_));
         let attached = match self.attach_one(interface) {
             Err(refused @ FirewallError::UpperHasProgram { .. }) => {
-                self.attach_below_ours(interface, refused)
+                // It has no program any more, if it had one.
+                let bare = LinkInfo { program: None, ..interface.clone() };
+                self.attach_below_ours(&bare, refused)
             }
             other => other,
         };
-        if attached? == Some(LinkOrigin::Fresh) {
+        if attached? == Some(LinkOrigin::Fresh) && !guarded {
             self.fresh.insert(interface.name.clone());
         }
         Ok(())
@@ -97,16 +100,22 @@ impl Attachments {
         let candidates: Vec<LinkInfo> = here.iter().filter(above).cloned().collect();
         let (mut attached, mut detached) = (Err(refused), Vec::new());
         for other in candidates {
-            if attach::detach(&other, &self.pins)? {
-                detached.push(LinkInfo { program: None, ..other });
-                attached = self.attach_one(interface);
+            match attach::detach(&other, &self.pins) {
+                Ok(false) => continue,
+                Ok(true) => {
+                    detached.push(LinkInfo { program: None, ..other });
+                    attached = self.attach_one(interface);
+                }
+                Err(error) => attached = Err(error),
             }
             if !matches!(attached, Err(FirewallError::UpperHasProgram { .. })) {
                 break;
             }
         }
         for other in &detached {
-            self.attach_one(other)?;
+            if let Err(error) = self.attach_one(other) {
+                attached = Err(error);
+            }
         }
         attached
     }
