@@ -7,7 +7,6 @@
 //! VLANs and other interfaces on top of them. The console is kept in `target/kernels/VERSION.log`.
 
 mod archive;
-mod arm64;
 mod cards;
 mod cpio;
 mod initramfs;
@@ -18,7 +17,7 @@ mod package;
 use std::{
     fs,
     num::NonZero,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Command,
     sync::{Mutex, PoisonError},
     thread,
@@ -27,7 +26,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail};
 use cards::Card;
-use machine::Course;
+use machine::{Course, Tests};
 use package::Kernel;
 use serde_json::Value;
 
@@ -46,26 +45,17 @@ struct Series {
     version: &'static str,
     /// The release of Debian that has it, unless this machine's has.
     release: &'static str,
-    /// Debian's name of the architecture.
-    architecture: &'static str,
+    /// Whether the card tests run under it, too, if all series are tested: they take minutes.
+    cards: bool,
 }
 
 /// The oldest kernel that is supported, that of Debian 13, and the newest that Debian builds for a
 /// stable release.
 const SERIES: [Series; 3] = [
-    series("6.1", "6.1.", "bookworm"),
-    series("6.12", "6.12.", "bookworm"),
-    series("newest", "", "trixie-backports"),
+    Series { name: "6.1", version: "6.1.", release: "bookworm", cards: true },
+    Series { name: "6.12", version: "6.12.", release: "bookworm", cards: true },
+    Series { name: "newest", version: "", release: "trixie-backports", cards: false },
 ];
-
-const fn series(name: &'static str, version: &'static str, release: &'static str) -> Series {
-    Series { name, version, release, architecture: "amd64" }
-}
-
-/// Boots the machine for arm64.
-pub(crate) fn run_arm64(filter: &[String]) -> Result<()> {
-    arm64::run(filter)
-}
 
 pub(crate) fn run(only: Option<&str>, filter: &[String]) -> Result<()> {
     let names = SERIES.map(|series| series.name);
@@ -78,10 +68,12 @@ pub(crate) fn run(only: Option<&str>, filter: &[String]) -> Result<()> {
     let cards = cards::available()?;
 
     let mut machines = Vec::new();
-    for kernel in &kernels {
-        machines.push((kernel, initramfs::build(kernel, &programs, &cards, filter)?));
+    for (series, kernel) in kernels {
+        let cards = if series.cards || only.is_some() { &cards[..] } else { &[] };
+        let initramfs = initramfs::build(&kernel, &programs, cards, filter)?;
+        machines.push(EmulatedMachine { kernel, initramfs, cards });
     }
-    let total = boot_all(&machines, &cards)?;
+    let total = boot_all(&machines, Tests::of(filter))?;
     println!("\n{total}");
     match total.failed {
         0 if total.passed == 0 => bail!("no test ran"),
@@ -90,15 +82,22 @@ pub(crate) fn run(only: Option<&str>, filter: &[String]) -> Result<()> {
     }
 }
 
+/// A machine that is not booted yet.
+struct EmulatedMachine<'a> {
+    kernel: Kernel,
+    initramfs: PathBuf,
+    cards: &'a [Card],
+}
+
 /// Boots the machines, as many at a time as there are processors: the tests in a machine keep one
 /// processor busy.
-fn boot_all(machines: &[(&Kernel, PathBuf)], cards: &[Card]) -> Result<Outcome> {
+fn boot_all(machines: &[EmulatedMachine<'_>], tests: Tests) -> Result<Outcome> {
     let waiting = Mutex::new(machines.iter());
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
     let work = || -> Result<Outcome> {
         let mut total = Outcome::default();
-        while let Some((kernel, initramfs)) = next() {
-            total += boot(kernel, initramfs, cards)?;
+        while let Some(machine) = next() {
+            total += boot(machine, tests)?;
         }
         Ok(total)
     };
@@ -121,22 +120,24 @@ pub(crate) fn setup() -> Result<()> {
 
 /// Installs the tools and fetches the kernels. A kernel that cannot be fetched is an error:
 /// untested is not supported.
-fn prepare(only: Option<&str>) -> Result<Vec<Kernel>> {
+fn prepare(only: Option<&str>) -> Result<Vec<(&'static Series, Kernel)>> {
     packages::ensure_for(&packages::KERNELS)?;
     let wanted = SERIES.iter().filter(|series| only.is_none_or(|only| only == series.name));
     wanted
         .map(|series| {
-            package::fetch(series)
-                .with_context(|| format!("there is no kernel {} to test with", series.name))
+            let fetched = package::fetch(series)
+                .with_context(|| format!("there is no kernel {} to test with", series.name));
+            Ok((series, fetched?))
         })
         .collect()
 }
 
 /// Boots a kernel, and prints its report in one piece.
-fn boot(kernel: &Kernel, initramfs: &Path, cards: &[Card]) -> Result<Outcome> {
+fn boot(machine: &EmulatedMachine<'_>, tests: Tests) -> Result<Outcome> {
+    let EmulatedMachine { kernel, initramfs, cards } = machine;
     let started = Instant::now();
     let qemu = machine::with_cards(kernel, initramfs, cards)?;
-    let course = machine::run(qemu, &cards::links(cards), &kernel.log())?;
+    let course = machine::run(qemu, &cards::links(cards), &kernel.log(), tests)?;
     fs::remove_file(initramfs).context("cannot remove the initramfs")?;
     println!("{}", report(kernel, &course, started.elapsed()));
     Ok(course.outcome)

@@ -9,7 +9,7 @@ pub(crate) fn drop_line(drop: &DroppedPacket) -> String {
     let port = drop.port.map_or("?".to_owned(), |port| port.to_string());
     let (source, destination) = (address(drop.source), address(drop.destination));
     let answer =
-        if drop.answer { ", answers a connection of this host or of a container" } else { "" };
+        if drop.answer { ", looks like an answer to a connection of this host" } else { "" };
     format!(
         "{:<10} {:<15} {source} → {destination} port {port}, {}, {} bytes, {}{answer}",
         drop.action.name(),

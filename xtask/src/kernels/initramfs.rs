@@ -110,6 +110,7 @@ fn script(modules: &[String], cards: &[Card], filter: &[String]) -> String {
     let load: String = modules.iter().map(|path| format!("insmod {path}\n")).collect();
     let names: Vec<&str> = cards.iter().map(|card| card.name).collect();
     let skipped: String = cards::missing(cards).map(|name| format!(" --skip {name}")).collect();
+    let on_cards = if cards.is_empty() { "true" } else { &format!("{PROGRAMS}/cards") };
     let options = format!("--show-output --test-threads=1 {}", filter.join(" "));
     format!(
         "#!{BUSYBOX} sh
@@ -119,14 +120,13 @@ export PATH=/usr/sbin:/bin HOME=/root AOP_TEST_SLOWER=6 AOP_CARDS='{}'
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
-mount -t tmpfs tmp /tmp
 mount -t tmpfs run /run
 mount -t bpf bpf /sys/fs/bpf
 {load}ip link set lo up
 echo \"{BOOTED} $(uname -r)\"
 {PROGRAMS}/kernel {options} {SKIPPED}
 kernel=$?
-{PROGRAMS}/cards {options}{skipped}
+{on_cards} {options}{skipped}
 echo \"{DONE} $kernel $?\"
 poweroff -f
 ",

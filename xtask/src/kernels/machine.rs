@@ -27,6 +27,21 @@ const DEADLINE: Duration = Duration::from_secs(1800);
 const LAST_LINES: usize = 80;
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// Which tests run in a machine.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Tests {
+    /// All, and one of them reports the verified instructions.
+    All,
+    /// Those that match a filter.
+    Some,
+}
+
+impl Tests {
+    pub(super) fn of(filter: &[String]) -> Self {
+        if filter.is_empty() { Self::All } else { Self::Some }
+    }
+}
+
 /// The results, read from the console.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Course {
@@ -57,7 +72,10 @@ pub(super) fn with_cards(kernel: &Kernel, initramfs: &Path, cards: &[Card]) -> R
 }
 
 /// Runs a machine with this input, and its console in the file `log`.
-pub(super) fn run(mut qemu: Command, input: &str, log: &Path) -> Result<Course> {
+///
+/// # Errors
+/// The machine cannot be started. What goes wrong in it is in the result.
+pub(super) fn run(mut qemu: Command, input: &str, log: &Path, tests: Tests) -> Result<Course> {
     let console = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     qemu.args(["-display", "none", "-no-reboot", "-serial", "stdio"]);
     qemu.stdin(Stdio::piped()).stdout(console.try_clone()?).stderr(console);
@@ -74,7 +92,7 @@ pub(super) fn run(mut qemu: Command, input: &str, log: &Path) -> Result<Course> 
         machine.wait().context("lost track of qemu")?;
     }
     let console = fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
-    let mut course = Course::read(&String::from_utf8_lossy(&console), ended);
+    let mut course = Course::read(&String::from_utf8_lossy(&console), ended, tests);
     course.booted = booted;
     Ok(course)
 }
@@ -97,9 +115,9 @@ fn has(console: &[u8], marker: &str) -> bool {
 
 impl Course {
     /// Reads a console. Tests that do not finish count as one failure.
-    fn read(console: &str, ended: bool) -> Self {
+    fn read(console: &str, ended: bool, tests: Tests) -> Self {
         let mut course = Self::default();
-        let mut done = false;
+        let (mut done, mut crashed) = (false, false);
         for line in console.lines().map(str::trim_end) {
             course.outcome += Outcome::of_result_line(line).unwrap_or_default();
             if line.starts_with("test ") && line.contains(" ... ") {
@@ -108,12 +126,16 @@ impl Course {
             if let Some(count) = line.strip_prefix("verified instructions: ") {
                 course.instructions = count.parse().ok();
             }
-            done |= line.starts_with(DONE);
+            if let Some(codes) = line.strip_prefix(DONE) {
+                done = true;
+                crashed = codes.split_whitespace().any(|code| code != "0");
+            }
         }
         let lines: Vec<&str> = console.lines().map(str::trim_end).collect();
         course.end = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
         course.complaint = match (ended, done) {
-            (_, true) if course.instructions.is_none() => {
+            (_, true) if crashed && course.outcome.failed == 0 => Some("a test program failed"),
+            (_, true) if course.instructions.is_none() && tests == Tests::All => {
                 Some("the tests do not report the verified instructions")
             }
             (_, true) => None,
@@ -136,7 +158,7 @@ mod tests {
 
     #[test]
     fn tests_instructions_and_counts_are_read_from_the_console() {
-        let course = Course::read(&format!("{CONSOLE}aop-kernels: done 101\r\n"), true);
+        let course = Course::read(&format!("{CONSOLE}aop-kernels: done 101\r\n"), true, Tests::All);
         assert_eq!(course.tests, ["test a ... ok", "test b ... FAILED"]);
         assert_eq!(course.instructions, Some(14112));
         assert_eq!(course.outcome, Outcome { passed: 1, failed: 1, skipped: 0 });
@@ -147,15 +169,23 @@ mod tests {
     fn a_missing_report_of_the_instructions_is_a_failure() {
         let console = "test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\r\n\
             aop-kernels: done 0\r\n";
-        let course = Course::read(console, true);
+        let course = Course::read(console, true, Tests::All);
         assert_eq!(course.outcome, Outcome { passed: 2, failed: 1, skipped: 0 });
+        assert_eq!(Course::read(console, true, Tests::Some).outcome.failed, 0);
         assert!(course.end.ends_with("aop-kernels: done 0"));
+    }
+
+    #[test]
+    fn a_test_program_that_crashes_is_a_failure() {
+        let console = "test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\r\n\
+            aop-kernels: done 0 137\r\n";
+        assert_eq!(Course::read(console, true, Tests::Some).outcome.failed, 1);
     }
 
     #[test]
     fn a_machine_that_stops_or_hangs_is_a_failure() {
         for ended in [true, false] {
-            let course = Course::read("[    1.2] Kernel panic\r\n", ended);
+            let course = Course::read("[    1.2] Kernel panic\r\n", ended, Tests::All);
             assert_eq!(course.outcome, Outcome { passed: 0, failed: 1, skipped: 0 });
             assert!(course.complaint.is_some());
         }

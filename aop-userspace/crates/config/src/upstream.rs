@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, SocketAddr},
+    net::{Ipv6Addr, SocketAddr},
     path::PathBuf,
     str::FromStr,
 };
@@ -109,6 +109,9 @@ fn socket(text: &str, path: &str) -> Result<PathBuf, String> {
 }
 
 fn authority(text: &str, authority: &str) -> Result<String, String> {
+    if authority.parse::<SocketAddr>().is_ok_and(|address| address.port() != 0) {
+        return Ok(authority.to_owned());
+    }
     match authority.rsplit_once(':') {
         Some((host, port)) if is_host(host) && port.parse::<u16>().is_ok_and(|p| p != 0) => {
             Ok(authority.to_owned())
@@ -117,11 +120,10 @@ fn authority(text: &str, authority: &str) -> Result<String, String> {
     }
 }
 
-/// Whether it is an IP address, also one in brackets, or can be a name of the resolver.
+/// Whether it is an IPv6 address without brackets, or can be a name of the resolver.
 fn is_host(host: &str) -> bool {
-    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     let in_name = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
-    bare.parse::<IpAddr>().is_ok() || (!host.is_empty() && host.chars().all(in_name))
+    host.parse::<Ipv6Addr>().is_ok() || (!host.is_empty() && host.chars().all(in_name))
 }
 
 config_values!(ProxyProtocol, "proxy",
@@ -162,6 +164,7 @@ mod tests {
             "http://localhost:80",
             "http://[::1]:80",
             "tcp://::1:80",
+            "tcp://[fe80::1%3]:80",
             "h2c://my_app.internal-1:80",
             "unix+http:///run/app.sock",
             "h2c://127.0.0.1:50051",
@@ -191,6 +194,8 @@ mod tests {
             "tcp://a b:80",
             "tcp://:80",
             "http://[a]:80",
+            "tcp://[192.0.2.1]:80",
+            "tcp://192.0.2.1:0",
             "unix+http://run/app.sock",
             "127.0.0.1:80",
         ] {

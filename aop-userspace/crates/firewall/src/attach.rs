@@ -101,7 +101,7 @@ pub(super) fn attach(
             match swap(program, adopted) {
                 Ok(()) => return Ok((link.mode, LinkOrigin::Adopted)),
                 // The driver allowed a program once, and not any more: with a larger MTU, say.
-                Err(error) if driver_refuses(&error) && preference == AttachPreference::Auto => {}
+                Err(error) if driver_refuses(&error) && may_change_mode(interface, preference) => {}
                 Err(error) if driver_refuses(&error) => {
                     let obstacle = native_mode::unexplained(interface, errno(&error));
                     return Err(no_mode(interface, link.mode, obstacle));
@@ -132,13 +132,17 @@ pub(super) fn attach(
     for mode in modes {
         match attach_fresh(program, interface, *mode, pins) {
             Ok(()) => return Ok((*mode, origin)),
-            Err(error @ FirewallError::ModeRefused { .. }) => {
-                if modes.len() > 1 {
-                    tracing::info!("{error}");
+            Err(error) => {
+                let of_mode = matches!(error, FirewallError::ModeRefused { .. });
+                if let FirewallError::ModeRefused { reason, mode, .. } = &error {
+                    tracing::info!(interface = interface.name, "no {mode} mode: {reason}");
                 }
                 refused = Some(error);
+                // Without a program since a moment ago, any mode is better than none.
+                if !of_mode && replaced.is_none() {
+                    break;
+                }
             }
-            Err(error) => return Err(error),
         }
     }
     // The old mode is better than no program at all.
@@ -146,6 +150,12 @@ pub(super) fn attach(
         attach_fresh(program, interface, mode, pins)?;
     }
     Err(refused.unwrap_or(FirewallError::NoObject))
+}
+
+/// Whether the program may be detached, to be attached in another mode. virtio_net before Linux 6.3
+/// refuses to give a program back with a large MTU, and then runs it for ever.
+fn may_change_mode(interface: &LinkInfo, preference: AttachPreference) -> bool {
+    preference == AttachPreference::Auto && !native_mode::is_virtio(interface)
 }
 
 /// Puts the program in the place of the one that `link` attaches.
@@ -238,7 +248,7 @@ fn attach_fresh(
         Err(error) => {
             let obstacle = || match mode {
                 AttachMode::Native => native_mode::reported(program, interface, errno(&error)),
-                AttachMode::Generic => Obstacle { reason: error.to_string(), cure: None },
+                AttachMode::Generic => native_mode::unexplained(interface, errno(&error)),
             };
             return Err(refused(interface, mode, &error, obstacle));
         }

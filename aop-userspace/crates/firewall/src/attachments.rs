@@ -61,19 +61,29 @@ impl Attachments {
 
     /// Attaches the loaded program to its interface.
     pub(super) fn attach(&mut self, interface: &LinkInfo) -> Result<(), FirewallError> {
+        // Attaching to another interface may have changed the program of this one.
+        let here = interfaces::list().map_err(FirewallError::Netlink)?;
+        let interface = here.iter().find(|it| it.index == interface.index).unwrap_or(interface);
         let guarded = matches!(attach::owner(interface, &self.pins)?, Owner::Ours(_));
-        let attached = match self.attach_one(interface) {
-            Err(refused @ FirewallError::UpperHasProgram { .. }) => {
-                // It has no program any more, if it had one.
-                let bare = LinkInfo { program: None, ..interface.clone() };
-                self.attach_below_ours(&bare, refused)
-            }
-            other => other,
-        };
-        if attached? == Some(LinkOrigin::Fresh) && !guarded {
+        let mut attached = self.attach_one(interface);
+        let mut detached = Vec::new();
+        if let Err(refused @ FirewallError::UpperHasProgram { .. }) = &attached
+            // If it did not help before, it does not now.
+            && self.obstacles.get(&interface.name) != Some(&refused.to_string())
+        {
+            // It has no program any more, if it had one.
+            let bare = LinkInfo { program: None, ..interface.clone() };
+            (attached, detached) = self.attach_below_ours(&bare, &here, attached);
+        }
+        if matches!(attached, Ok(Some(LinkOrigin::Fresh))) && !guarded {
             self.fresh.insert(interface.name.clone());
         }
-        Ok(())
+        for other in &detached {
+            if let Err(error) = self.attach_one(other) {
+                tracing::error!(interface = other.name, "packets pass unfiltered: {error}");
+            }
+        }
+        attached.map(drop)
     }
 
     fn attach_one(&mut self, interface: &LinkInfo) -> Result<Option<LinkOrigin>, FirewallError> {
@@ -85,20 +95,20 @@ impl Attachments {
     }
 
     /// Attaches to an interface below others. The kernel attaches there only while none above has a
-    /// program, so the virtual interfaces lose theirs one by one, until it does, and get them
-    /// again.
+    /// program, so the virtual interfaces lose theirs one by one, until it does. Returns those that
+    /// have lost it.
     fn attach_below_ours(
         &mut self,
         interface: &LinkInfo,
-        refused: FirewallError,
-    ) -> Result<Option<LinkOrigin>, FirewallError> {
-        let here = interfaces::list().map_err(FirewallError::Netlink)?;
+        here: &[LinkInfo],
+        refused: Result<Option<LinkOrigin>, FirewallError>,
+    ) -> (Result<Option<LinkOrigin>, FirewallError>, Vec<LinkInfo>) {
         let above = |other: &&LinkInfo| {
-            let virtually = other.devices.is_empty() && other.name != interface.name;
+            let virtually = other.devices.is_empty() && other.index != interface.index;
             virtually && other.program.is_some() && self.programs.contains_key(&other.name)
         };
         let candidates: Vec<LinkInfo> = here.iter().filter(above).cloned().collect();
-        let (mut attached, mut detached) = (Err(refused), Vec::new());
+        let (mut attached, mut detached) = (refused, Vec::new());
         for other in candidates {
             match attach::detach(&other, &self.pins) {
                 Ok(false) => continue,
@@ -112,12 +122,7 @@ impl Attachments {
                 break;
             }
         }
-        for other in &detached {
-            if let Err(error) = self.attach_one(other) {
-                attached = Err(error);
-            }
-        }
-        attached
+        (attached, detached)
     }
 
     /// A change begins, which [`Attachments::undo`] may undo.

@@ -46,8 +46,8 @@ pub enum FirewallError {
     )]
     UpperHasProgram { interface: String },
     #[error(
-        "interface {interface:?} does not support the {mode} XDP mode: {reason}. {}set \
-         firewall.attach = \"auto\"", cure.as_ref().map_or(String::new(), |it| format!("Run {it}, or "))
+        "interface {interface:?} does not support the {mode} XDP mode: {reason}. {}",
+        advice(mode, cure.as_deref())
     )]
     ModeRefused { interface: String, mode: &'static str, reason: String, cure: Option<String> },
     #[error("no firewall is loaded: {} holds no pins. `aop run` loads one", .0.display())]
@@ -132,6 +132,14 @@ pub enum FirewallError {
     Capabilities { missing: Vec<&'static str> },
     #[error("the kernel refuses to {doing}: {detail}")]
     Kernel { doing: String, detail: String },
+}
+
+fn advice(mode: &str, cure: Option<&str>) -> String {
+    match (mode, cure) {
+        ("generic", _) => "Guard another interface (firewall.interfaces)".to_owned(),
+        (_, Some(command)) => format!("Run {command}, or set firewall.attach = \"auto\""),
+        (_, None) => "Set firewall.attach = \"auto\"".to_owned(),
+    }
 }
 
 fn without_header(unguardable: &[String]) -> String {

@@ -36,7 +36,9 @@ pub(super) struct LinkInfo {
     /// The kernel's id of its XDP program.
     pub(super) program: Option<u32>,
     pub(super) mtu: u32,
-    /// The device that it belongs to, or the devices of its ports; none if it is virtual.
+    /// Whether it is a bond, which attaches a program to its ports.
+    pub(super) bond: bool,
+    /// The device that it belongs to, or the devices of the bond's ports; none if it is virtual.
     pub(super) devices: Vec<ParentDevice>,
 }
 
@@ -76,7 +78,6 @@ pub(super) fn list() -> io::Result<Vec<LinkInfo>> {
     Ok(links)
 }
 
-/// A bond attaches a program to its ports.
 fn add_devices_of_ports(links: &mut [LinkInfo]) {
     let ports: Vec<(u32, ParentDevice)> = links
         .iter()
@@ -84,7 +85,7 @@ fn add_devices_of_ports(links: &mut [LinkInfo]) {
         .flat_map(|(controller, link)| link.devices.iter().map(move |it| (controller, it.clone())))
         .collect();
     for (controller, device) in ports {
-        let controllers = links.iter_mut().filter(|link| link.index == controller);
+        let controllers = links.iter_mut().filter(|link| link.bond && link.index == controller);
         controllers.for_each(|link| link.devices.push(device.clone()));
     }
 }
@@ -164,7 +165,7 @@ fn local_address(message: &AddressMessage) -> Option<LocalAddress> {
 fn interface(link: LinkMessage) -> Option<LinkInfo> {
     let (mut name, mut program, mut controller, mut lower) = (None, None, None, None);
     let (mut kind, mut unpacked, mut elsewhere) = (LinkKind::Other, false, false);
-    let (mut mtu, mut bus, mut device) = (0, None, None);
+    let (mut mtu, mut bus, mut device, mut bond) = (0, None, None, false);
     for attribute in link.attributes {
         match attribute {
             LinkAttribute::IfName(text) => name = Some(text),
@@ -177,6 +178,7 @@ fn interface(link: LinkMessage) -> Option<LinkInfo> {
             LinkAttribute::ParentDevBusName(text) => bus = Some(text),
             LinkAttribute::LinkInfo(infos) => {
                 unpacked = infos.iter().any(gets_frames_unchanged);
+                bond = infos.contains(&link::LinkInfo::Kind(InfoKind::Bond));
                 kind = infos.iter().find_map(link_kind).unwrap_or(LinkKind::Other);
             }
             _ => {}
@@ -204,6 +206,7 @@ fn interface(link: LinkMessage) -> Option<LinkInfo> {
         parent,
         program,
         mtu,
+        bond,
         devices: device.into_iter().collect(),
     })
 }
@@ -286,6 +289,7 @@ impl LinkInfo {
             parent: None,
             program: None,
             mtu: 1500,
+            bond: false,
             devices: Vec::new(),
         }
     }
@@ -296,16 +300,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bond_has_the_devices_of_its_ports() {
+    fn a_bond_has_the_devices_of_its_ports_and_a_bridge_has_not() {
         let device = |name: &str| ParentDevice { bus: "pci".to_owned(), name: name.to_owned() };
         let port = |name: &str, index| LinkInfo {
             controller: Some(9),
             devices: vec![device(name)],
             ..LinkInfo::card(name, index)
         };
-        let mut links = [LinkInfo::card("bond0", 9), port("a", 1), port("b", 2)];
+        let bond0 = LinkInfo { bond: true, ..LinkInfo::card("bond0", 9) };
+        let bridged = LinkInfo { controller: Some(8), ..port("c", 3) };
+        let br0 = LinkInfo::card("br0", 8);
+        let mut links = [bond0, port("a", 1), port("b", 2), br0, bridged];
         add_devices_of_ports(&mut links);
         assert_eq!(links[0].devices, [device("a"), device("b")]);
+        assert_eq!(links[3].devices, []);
         assert_eq!(links[1].devices, [device("a")]);
     }
 

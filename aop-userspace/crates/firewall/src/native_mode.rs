@@ -19,6 +19,8 @@ use super::{
     netlink::{self, Refusal},
 };
 
+const VIRTIO: &str = "virtio";
+
 /// Flags of a request that attaches a program (linux/if_link.h).
 const ONLY_IF_NONE: u32 = 1 << 0;
 const NATIVE: u32 = 1 << 2;
@@ -38,23 +40,27 @@ pub(super) fn unreported(interface: &LinkInfo) -> Option<Obstacle> {
     Some(Obstacle { reason, cure: None })
 }
 
-/// Since Linux 4.9, virtio_net runs a program in the functions that receive into small or mergeable
-/// buffers, but not in the one that receives into big buffers (`receive_big` of
-/// drivers/net/virtio_net.c). It takes big buffers if the device offers no mergeable ones and
-/// offers large receive or its own MTU.
+/// Whether the interface, or one of its ports, is a virtio card.
+pub(super) fn is_virtio(interface: &LinkInfo) -> bool {
+    interface.devices.iter().any(|device| device.bus == VIRTIO)
+}
+
+/// virtio_net runs a program in the functions that receive into small or mergeable buffers, but not
+/// in the one that receives into big buffers (`receive_big` of drivers/net/virtio_net.c). It takes
+/// big buffers if the device offers no mergeable ones and offers large receive or a large MTU.
 fn ignores_programs(device: &ParentDevice) -> Option<String> {
-    if device.bus != "virtio" {
+    if device.bus != VIRTIO {
         return None;
     }
     match fs::read_to_string(device.path().join("features")) {
         Ok(features) => has_big_buffers(&features).then(|| {
             "this virtio card has no mergeable receive buffers (VIRTIO_NET_F_MRG_RXBUF), and \
-             without them its driver runs no program"
+             without them its driver may run no program"
                 .to_owned()
         }),
         Err(error) => Some(format!(
             "the features of its virtio device cannot be read ({error}), and without mergeable \
-             receive buffers its driver would run no program"
+             receive buffers its driver may run no program"
         )),
     }
 }
@@ -136,7 +142,10 @@ fn cure(interface: &LinkInfo, said: Option<&str>, errno: Option<Errno>) -> Optio
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let large = interface.mtu > USUAL_MTU;
     let silent = said.is_none() && errno.is_some();
-    if says(&["lro", "gro_hw", "hw-gro", "csum"]) {
+    // A virtio device that cannot change its offloads refuses because of them: the host's matter.
+    if says(&["csum"]) {
+        None
+    } else if says(&["lro", "gro_hw", "hw-gro"]) {
         Some(format!("`ethtool -K {name} lro off rx-gro-hw off`"))
     } else if says(&["queue", "channel", "ring"]) {
         Some(format!("`ethtool -L {name} combined N` with half of the channels it can have"))
@@ -188,6 +197,8 @@ mod tests {
         }
         let none = "Underlying driver does not support XDP in native mode";
         assert_eq!(cure(9000, Some(none), Errno::OPNOTSUPP), None);
+        let of_host = "Can't set XDP while host is implementing GRO_HW/CSUM";
+        assert_eq!(cure(1500, Some(of_host), Errno::OPNOTSUPP), None);
         assert_eq!(cure(1500, None, invalid), None);
         assert!(cure(9000, None, Errno::OPNOTSUPP).is_some(), "a program was attached before");
     }

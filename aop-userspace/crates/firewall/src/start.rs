@@ -278,7 +278,8 @@ pub(super) fn present(
 }
 
 /// The order in which programs are attached: the kernel refuses one below an interface that has
-/// one. An interface is made after those below it, and the kernel numbers them in this order.
+/// one. Most are made after those below them, and the kernel numbers them in this order; for the
+/// others, see [`Attachments::attach`].
 pub(super) fn lowest_first(mut interfaces: Vec<LinkInfo>) -> Vec<LinkInfo> {
     interfaces.sort_by_key(|interface| interface.index);
     interfaces
