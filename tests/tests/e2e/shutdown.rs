@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use aop_tests::client;
-use aop_tests::{IpVersion, Pull, PullOutcome};
+use aop_tests::{IpVersion, Pull, PullOutcome, wait};
 use nix::sys::signal::Signal;
 
-use crate::stage::{is_guarded, on_changed_stage, on_stage};
+use crate::stage::{SOON, is_guarded, on_changed_stage, on_stage};
 
 #[test]
 fn when_open_connections_end_by_themselves_the_exit_code_is_0() {
@@ -16,8 +16,11 @@ fn when_open_connections_end_by_themselves_the_exit_code_is_0() {
         let mut session = stage.open()?;
         stage.daemon.signal(Signal::SIGTERM)?;
         stage.daemon.wait_for_log("draining")?;
-        let outcome = Pull::by_edge(&stage.lab, IpVersion::V4).send()?;
-        ensure!(matches!(outcome, PullOutcome::Other(_)), "a new connection met: {outcome}");
+        // The terminator, another process, stops listening some moments later.
+        wait::until("a new connection is refused", SOON, || {
+            let outcome = Pull::by_edge(&stage.lab, IpVersion::V4).send().ok()?;
+            matches!(outcome, PullOutcome::Other(_)).then_some(())
+        })?;
         let body = client::get(&mut session, "/bytes/100000")?;
         ensure!(body.len() == 100_000, "{} bytes", body.len());
         drop(session);
