@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::{Answered, FIRST, Shape, from_port, scene};
-use crate::packet_socket::{PacketSocket, TcpReply, hardware_address};
-use crate::{IpVersion, Lab, wait};
 use anyhow::{Context, Result, ensure};
 use aop_packets::Scene;
 use aop_packets::build::{Ip, Ipv4, Ipv6, Tcp};
+
+use super::{Answered, FIRST, Shape, from_port, scene};
+use crate::packet_socket::{PacketSocket, TcpReply, hardware_address};
+use crate::{IpVersion, Lab, wait};
 
 /// How long an answer to a SYN may take.
 const SOON: Duration = Duration::from_secs(5);

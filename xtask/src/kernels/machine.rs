@@ -27,7 +27,7 @@ const DEADLINE: Duration = Duration::from_secs(1800);
 const LAST_LINES: usize = 80;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Which tests run in a machine.
+/// The tests that run in a machine.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Tests {
     /// All, and one of them reports the verified instructions.
@@ -74,7 +74,7 @@ pub(super) fn with_cards(kernel: &Kernel, initramfs: &Path, cards: &[Card]) -> R
 /// Runs a machine with this input, and its console in the file `log`.
 ///
 /// # Errors
-/// The machine cannot be started. What goes wrong in it is in the result.
+/// The machine cannot be started. The result names what fails in a machine that runs.
 pub(super) fn run(mut qemu: Command, input: &str, log: &Path, tests: Tests) -> Result<Course> {
     let console = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     qemu.args(["-display", "none", "-no-reboot", "-serial", "stdio"]);

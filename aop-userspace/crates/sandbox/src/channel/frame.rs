@@ -117,7 +117,7 @@ pub fn receive<T: DeserializeOwned>(mut socket: &UnixStream) -> Result<Option<T>
     Ok(Some(serde_json::from_slice(&text)?))
 }
 
-/// How many values a JSON text has at most: each follows one of these bytes, or is the first.
+/// The most values that a JSON text can have: each follows one of these bytes, or is the first.
 fn values(text: &[u8]) -> usize {
     text.iter().filter(|byte| b",:[{".contains(byte)).count() + 1
 }
