@@ -3,7 +3,11 @@
 //! A field stands for a key of `aop.toml`. A test changes the fields that its claim is about. For a
 //! file that must be wrong, it changes the [`text`](AopToml::text).
 
+use std::fs;
 use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use aop_common::layout::LAYOUT_VERSION;
 
 use crate::Lab;
 
@@ -124,6 +128,19 @@ impl AopToml {
     #[must_use]
     pub fn firewall_only(lab: &Lab, port: u16) -> Self {
         Self { bind: Vec::new(), sites: Vec::new(), ports: vec![port], ..Self::new(lab) }
+    }
+
+    /// The pinned links of an interface.
+    pub fn pinned_links(&self, interface: &str) -> Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.pins.join(format!("v{LAYOUT_VERSION}")))? {
+            let path = entry?.path();
+            let name = path.file_name().context("a name")?.to_string_lossy().into_owned();
+            if name.starts_with("link-") && name.ends_with(interface) {
+                found.push(path);
+            }
+        }
+        Ok(found)
     }
 
     /// The site of [`AopToml::new`], to change it.

@@ -1,8 +1,14 @@
 //! Each emulated card, at two MTUs: native where its driver supports it, else generic.
 
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use std::{fs, thread};
+
 use anyhow::{Context, Result, ensure};
 use aop_tests::shapes::PacketTable;
-use aop_tests::{AopToml, Lab, TestDaemon, TestUpstream};
+use aop_tests::{AopToml, IpVersion, Lab, TestDaemon, TestUpstream};
+use nix::mount::{MsFlags, mount, umount};
 
 use crate::card::{Card, kernel, set_mtu};
 use crate::guarded::{config, edge_is_served, is_guarded, measured};
@@ -103,4 +109,60 @@ fn igb() {
 #[test]
 fn vmxnet3() {
     claim("vmxnet3", "vmxnet3", NativeSince { usual: Some((6, 6)), jumbo: None });
+}
+
+/// Under the features of another card, aop attaches natively to the card whose driver then runs no
+/// program. Doctor compares the packets of the card with those that the program counted.
+#[test]
+fn doctor_names_virtio_buffers_whose_driver_runs_no_program() {
+    let card = Card { name: "virtio-buffers", driver: "virtio_net" };
+    let judged = card.lab(USUAL).and_then(|lab| {
+        let _features = Features::of_every_card()?;
+        let daemon = TestDaemon::start(&lab, &config(&lab))?;
+        let attach = daemon.status()?.json()["interfaces"][0]["attach"].clone();
+        ensure!(attach == "native", "attached in {attach} mode: {}", daemon.log());
+        let stop = AtomicBool::new(false);
+        let origin = lab.origin_at(IpVersion::V4, 443);
+        let report = thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    // Nothing listens there: each attempt is a packet, and a RST that comes back.
+                    lab.stranger().connect(origin, Duration::from_secs(1)).ok();
+                    thread::sleep(Duration::from_millis(50));
+                }
+            });
+            let report = daemon.verb(&["doctor"]).map(|verb| verb.text());
+            stop.store(true, Ordering::Relaxed);
+            report
+        })?;
+        println!("{report}");
+        ensure!(report.contains("judged none of them"), "doctor does not see it");
+        Ok(())
+    });
+    judged.unwrap_or_else(|error| panic!("{error:#}"));
+}
+
+/// Every virtio device shows all features, until this is dropped.
+struct Features(Vec<PathBuf>);
+
+impl Features {
+    fn of_every_card() -> Result<Self> {
+        let all = Path::new("/tmp/features");
+        fs::write(all, format!("{}\n", "1".repeat(64)))?;
+        let mut mounted = Self(Vec::new());
+        for device in fs::read_dir("/sys/bus/virtio/devices")? {
+            let features = device?.path().join("features").canonicalize()?;
+            mount(Some(all), &features, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
+            mounted.0.push(features);
+        }
+        Ok(mounted)
+    }
+}
+
+impl Drop for Features {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            umount(path).ok();
+        }
+    }
 }

@@ -1,14 +1,19 @@
 //! Interfaces on top of a virtio card, which the kernels of distributions have.
 
+use std::fs;
 use std::io::ErrorKind;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{AopToml, IpVersion, Lab, TestDaemon, TestUpstream};
+use aop_tests::{AopToml, IpVersion, Lab, TestDaemon, TestUpstream, wait};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::card::Card;
 use crate::guarded::{config, edge_is_served, is_guarded, measured};
+
+/// How long the daemon may take to notice a change on an emulated machine.
+const CHECKED: Duration = Duration::from_secs(30);
 
 /// An arrangement of interfaces between origin and router.
 struct Stack {
@@ -137,6 +142,48 @@ fn a_vxlan() {
         far: "vx0",
         guarded: &[("eth0", "native"), ("vx0", "generic")],
     });
+}
+
+/// The kernel refuses a program on a card below an interface with a program of another owner. The
+/// card is guarded as soon as that program leaves, and the interface of ours above it is guarded
+/// before and after.
+#[test]
+fn a_card_below_a_program_of_another_owner() {
+    let card = Card { name: "virtio", driver: "virtio_net" };
+    let judged = card.lab(1600).and_then(|lab| {
+        lab.origin().ip("address add 10.9.0.1/24 dev eth0\n\
+             link add vx0 type vxlan id 7 local 10.9.0.1 remote 10.9.0.2 dstport 4789 dev eth0\n\
+             address add 10.10.0.1/24 dev vx0\nlink set vx0 up\n\
+             link add vx1 type vxlan id 8 local 10.9.0.1 remote 10.9.0.2 dstport 4789 dev eth0\n\
+             link set vx1 up\n")?;
+        let interfaces = vec!["eth0".into(), "vx0".into()];
+        let config = AopToml { interfaces, ..config(&lab) };
+        let daemon = TestDaemon::start(&lab, &config)?;
+        guards(&daemon, &[("eth0", "native"), ("vx0", "generic")])?;
+        let other = AopToml {
+            pins: lab.bpffs().join("other"),
+            runtime: lab.dir().join("run-other"),
+            interfaces: vec!["vx1".into()],
+            ..config.clone()
+        };
+        let file = lab.dir().join("other.toml");
+        fs::write(&file, other.text())?;
+        daemon.signal(Signal::SIGSTOP)?;
+        for pin in config.pinned_links("eth0")? {
+            fs::remove_file(pin)?;
+        }
+        daemon.verb_with(&["load"], &file)?.success()?;
+        daemon.signal(Signal::SIGCONT)?;
+        let becomes = |expected: &[(&str, &str)]| {
+            wait::until(&format!("{expected:?}"), CHECKED, || {
+                guards(&daemon, expected).is_ok().then_some(())
+            })
+        };
+        becomes(&[("eth0", ""), ("vx0", "generic")])?;
+        daemon.verb_with(&["unload"], &file)?.success()?;
+        becomes(&[("eth0", "native"), ("vx0", "generic")])
+    });
+    judged.unwrap_or_else(|error| panic!("{error:#}"));
 }
 
 /// The interfaces of tunnels without an Ethernet header cannot be guarded. Status and doctor name

@@ -7,7 +7,6 @@ pub(crate) mod other_programs;
 mod reloaded;
 mod several;
 
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,16 +45,7 @@ pub(super) fn warned(status: &StatusJson, words: &[&str]) -> Result<()> {
 
 /// The pinned links of an interface.
 pub(super) fn pinned(stage: &Stage, interface: &str) -> Result<Vec<PathBuf>> {
-    let layout = stage.config.pins.join(format!("v{}", aop_common::layout::LAYOUT_VERSION));
-    let mut found = Vec::new();
-    for entry in fs::read_dir(layout)? {
-        let path = entry?.path();
-        let name = path.file_name().context("a name")?.to_string_lossy().into_owned();
-        if name.starts_with("link-") && name.ends_with(interface) {
-            found.push(path);
-        }
-    }
-    Ok(found)
+    stage.config.pinned_links(interface)
 }
 
 /// Adds a second link between origin and router.

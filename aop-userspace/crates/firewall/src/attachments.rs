@@ -27,6 +27,9 @@ pub(super) struct Attachments {
     programs: BTreeMap<String, Attachment>,
     /// Why an interface that should be guarded is not; as logged.
     obstacles: BTreeMap<String, String>,
+    /// The interfaces that could not be attached to although those above, as far as they are ours,
+    /// were detached; with the indexes of the interfaces that had a program then.
+    futile: BTreeMap<String, BTreeSet<u32>>,
     /// The interfaces without a link of aop before the change that is under way.
     fresh: BTreeSet<String>,
 }
@@ -45,8 +48,8 @@ enum LogReader {
 
 impl Attachments {
     pub(super) fn new(pins: &Pins, preference: AttachPreference, log: PacketLog) -> Self {
-        let (programs, obstacles, fresh) = Default::default();
-        Self { pins: pins.clone(), preference, log, programs, obstacles, fresh }
+        let (programs, obstacles, futile, fresh) = Default::default();
+        Self { pins: pins.clone(), preference, log, programs, obstacles, futile, fresh }
     }
 
     /// Loads the program for the interface `name`, unless it is loaded.
@@ -67,13 +70,19 @@ impl Attachments {
         let guarded = matches!(attach::owner(interface, &self.pins)?, Owner::Ours(_));
         let mut attached = self.attach_one(interface);
         let mut detached = Vec::new();
-        if let Err(refused @ FirewallError::UpperHasProgram { .. }) = &attached
-            // If it did not help before, it does not now.
-            && self.obstacles.get(&interface.name) != Some(&refused.to_string())
-        {
-            // It has no program any more, if it had one.
-            let bare = LinkInfo { program: None, ..interface.clone() };
-            (attached, detached) = self.attach_below_ours(&bare, &here, attached);
+        if let Err(FirewallError::UpperHasProgram { .. }) = &attached {
+            let with_program: BTreeSet<u32> =
+                here.iter().filter(|other| other.program.is_some()).map(|it| it.index).collect();
+            // While the same interfaces have programs, the kernel refuses again.
+            if self.futile.get(&interface.name) != Some(&with_program) {
+                // It has no program any more, if it had one.
+                let bare = LinkInfo { program: None, ..interface.clone() };
+                (attached, detached) = self.attach_below_ours(&bare, &here, attached);
+                self.futile.insert(interface.name.clone(), with_program);
+            }
+        }
+        if attached.is_ok() {
+            self.futile.remove(&interface.name);
         }
         if matches!(attached, Ok(Some(LinkOrigin::Fresh))) && !guarded {
             self.fresh.insert(interface.name.clone());
@@ -194,6 +203,7 @@ impl Attachments {
         }
         self.programs.retain(|name, _| wanted(name));
         self.obstacles.retain(|name, _| wanted(name));
+        self.futile.retain(|name, _| wanted(name));
         Ok(())
     }
 

@@ -36,6 +36,8 @@ pub(super) struct LinkInfo {
     /// The kernel's id of its XDP program.
     pub(super) program: Option<u32>,
     pub(super) mtu: u32,
+    /// The packets that it received since it exists.
+    pub(super) received: u64,
     /// Whether it is a bond, which attaches a program to its ports.
     pub(super) bond: bool,
     /// The device that it belongs to, or the devices of the bond's ports; none if it is virtual.
@@ -165,7 +167,7 @@ fn local_address(message: &AddressMessage) -> Option<LocalAddress> {
 fn interface(link: LinkMessage) -> Option<LinkInfo> {
     let (mut name, mut program, mut controller, mut lower) = (None, None, None, None);
     let (mut kind, mut unpacked, mut elsewhere) = (LinkKind::Other, false, false);
-    let (mut mtu, mut bus, mut device, mut bond) = (0, None, None, false);
+    let (mut mtu, mut received, mut bus, mut device, mut bond) = (0, 0, None, None, false);
     for attribute in link.attributes {
         match attribute {
             LinkAttribute::IfName(text) => name = Some(text),
@@ -174,6 +176,7 @@ fn interface(link: LinkMessage) -> Option<LinkInfo> {
             LinkAttribute::Link(index) => lower = Some(index),
             LinkAttribute::LinkNetNsId(_) => elsewhere = true,
             LinkAttribute::Mtu(bytes) => mtu = bytes,
+            LinkAttribute::Stats64(counters) => received = counters.rx_packets,
             LinkAttribute::ParentDevName(text) => device = Some(text),
             LinkAttribute::ParentDevBusName(text) => bus = Some(text),
             LinkAttribute::LinkInfo(infos) => {
@@ -206,6 +209,7 @@ fn interface(link: LinkMessage) -> Option<LinkInfo> {
         parent,
         program,
         mtu,
+        received,
         bond,
         devices: device.into_iter().collect(),
     })
@@ -289,6 +293,7 @@ impl LinkInfo {
             parent: None,
             program: None,
             mtu: 1500,
+            received: 0,
             bond: false,
             devices: Vec::new(),
         }

@@ -61,7 +61,9 @@ pub use pins::AttachMode;
 use pins::Pins;
 pub use prefix_sets::InactiveSet;
 use routes::DefaultRoutes;
-pub use snapshot::{AttachState, CounterEntry, FirewallSnapshot, GuardedInterface, PeerListing};
+pub use snapshot::{
+    AttachState, CounterEntry, FirewallSnapshot, GuardedInterface, PacketCounts, PeerListing,
+};
 pub use start::{MissingInterface, StartOptions, UncommittedStart};
 pub use test_program::{BatchResult, FrameResult, TestProgram};
 pub use watch::ChangeSubscription;
@@ -301,6 +303,14 @@ pub fn read(
         None => Vec::new(),
     };
     snapshot::read(pins, names, None, PeerListing::Peers)
+}
+
+/// The packets of each interface with the program of aop, by the interface and by the program.
+///
+/// # Errors
+/// Pins exist and cannot be read, or the kernel does not list the interfaces.
+pub fn packet_counts(pins: &Path) -> Result<Vec<PacketCounts>, FirewallError> {
+    snapshot::packet_counts(pins)
 }
 
 /// The guarded interfaces that have another name now. None once [`Firewall::follow_host`] or a

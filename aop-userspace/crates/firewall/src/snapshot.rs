@@ -114,6 +114,37 @@ pub struct CounterEntry {
     pub count: Counter,
 }
 
+/// The packets of an interface, as two sides count them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PacketCounts {
+    /// The interface.
+    pub interface: String,
+    /// Packets that it received since it exists.
+    pub received: u64,
+    /// Packets on which the program ran since its maps were created.
+    pub judged: u64,
+}
+
+/// Reads the counts of the interfaces with a program of ours.
+pub(super) fn packet_counts(root: &Path) -> Result<Vec<PacketCounts>, FirewallError> {
+    let Some(pins) = Pins::existing(root)? else { return Ok(Vec::new()) };
+    // The program counts a packet before its interface may, so its count is read last.
+    let here = interfaces::list().map_err(FirewallError::Netlink)?;
+    let judged = verdicts(&Maps::pinned(&pins)?)?;
+    let mut counts = Vec::new();
+    for interface in here {
+        if matches!(attach::owner(&interface, &pins)?, Owner::Ours(_)) {
+            let own = judged.iter().filter(|entry| entry.interface == interface.name);
+            counts.push(PacketCounts {
+                judged: own.map(|entry| entry.count.packets).sum(),
+                received: interface.received,
+                interface: interface.name,
+            });
+        }
+    }
+    Ok(counts)
+}
+
 /// Reads the pins below `root`, and the state of the interfaces that are pinned or in `names`.
 /// Reads the prefix set only if `known` is `None`.
 pub(super) fn read(

@@ -7,7 +7,7 @@ use std::{
 
 use aop_api::{CheckReport, Status};
 use aop_config::{Config, ConfigError, Interfaces, Paths};
-use aop_firewall::{FirewallError, FirewallSnapshot, HostInterface, LinkKind};
+use aop_firewall::{FirewallError, FirewallSnapshot, HostInterface, LinkKind, PacketCounts};
 
 use super::procfs::Sockets;
 
@@ -32,6 +32,8 @@ pub struct HostContext {
     /// The pinned firewall; `None` if none is loaded.
     pub(super) reading: Option<FirewallSnapshot>,
     pub(super) interfaces: Vec<HostInterface>,
+    /// The packets of each guarded interface before all other checks.
+    pub(super) packet_counts: Vec<PacketCounts>,
     pub(super) sockets: Sockets,
 }
 
@@ -61,8 +63,19 @@ impl HostContext {
         let wanted: Option<&Interfaces> = config.as_ref().map(|config| &config.live.interfaces);
         let reading = aop_firewall::read(&paths.pins, wanted)?;
         let interfaces = aop_firewall::host_interfaces()?;
+        let packet_counts = aop_firewall::packet_counts(&paths.pins)?;
         let sockets = Sockets::read();
-        Ok(Self { checked, status, pair, config, paths, reading, interfaces, sockets })
+        Ok(Self {
+            checked,
+            status,
+            pair,
+            config,
+            paths,
+            reading,
+            interfaces,
+            packet_counts,
+            sockets,
+        })
     }
 
     /// Whether a port is guarded by the loaded firewall or, if none is loaded, by the

@@ -10,6 +10,7 @@ mod open_ports;
 mod packet_filter;
 mod ports;
 mod private;
+mod program_runs;
 mod udp;
 mod unfiltered;
 mod upstream;
@@ -33,4 +34,5 @@ pub(super) const CHECKS: &[Check] = &[
     ephemeral::check,
     packet_filter::check,
     evasions::check,
+    program_runs::check,
 ];
