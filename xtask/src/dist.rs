@@ -39,12 +39,29 @@ pub(crate) struct Dist {
     arm64: bool,
 }
 
-pub(crate) fn run(dist: Dist) -> Result<()> {
+/// Builds the package for arm64.
+pub(crate) fn package_for_arm64() -> Result<PathBuf> {
     packages::ensure_for(&packages::PACKAGING)?;
-    object::refresh()?;
+    arm64::pack(&documents()?)
+}
+
+/// Makes a cargo command build for arm64.
+pub(crate) fn cross_compile(cargo: &mut Command) {
+    arm64::cross_compile(cargo);
+}
+
+/// The folder of the generated man pages and completions.
+fn documents() -> Result<PathBuf> {
     let aop = launch::build(Profile::Release, &["aop"])?.join("aop");
     let folder = workspace::target().join("release/dist");
     generate(&aop, &folder)?;
+    Ok(folder)
+}
+
+pub(crate) fn run(dist: Dist) -> Result<()> {
+    packages::ensure_for(&packages::PACKAGING)?;
+    object::refresh()?;
+    let folder = documents()?;
     let package = pack(&folder, &[])?;
     tell(&package)?;
     if dist.arm64 {

@@ -7,6 +7,7 @@
 //! VLANs and other interfaces on top of them. The console is kept in `target/kernels/VERSION.log`.
 
 mod archive;
+mod arm64;
 mod cards;
 mod cpio;
 mod initramfs;
@@ -26,7 +27,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail};
 use cards::Card;
-use machine::{Course, Tests};
+use machine::{Course, Expected, Tests};
 use package::Kernel;
 use serde_json::Value;
 
@@ -45,6 +46,8 @@ struct Series {
     version: &'static str,
     /// The release of Debian that has it, unless this machine's has.
     release: &'static str,
+    /// Debian's name of the architecture.
+    architecture: &'static str,
     /// Whether the card tests run under it, too, if all series are tested: they take minutes.
     cards: bool,
 }
@@ -52,10 +55,23 @@ struct Series {
 /// The oldest kernel that is supported, that of Debian 13, and the newest that Debian builds for a
 /// stable release.
 const SERIES: [Series; 3] = [
-    Series { name: "6.1", version: "6.1.", release: "bookworm", cards: true },
-    Series { name: "6.12", version: "6.12.", release: "bookworm", cards: true },
-    Series { name: "newest", version: "", release: "trixie-backports", cards: false },
+    series("6.1", "6.1.", "bookworm"),
+    series("6.12", "6.12.", "bookworm"),
+    Series { cards: false, ..series("newest", "", "trixie-backports") },
 ];
+
+const fn series(name: &'static str, version: &'static str, release: &'static str) -> Series {
+    Series { name, version, release, architecture: "amd64", cards: true }
+}
+
+/// The time limit from power-on to power-off, with room for other load on this machine. Emulation
+/// is about thirty times slower than the machine itself.
+const TIME_LIMIT: Duration = Duration::from_secs(1800);
+
+/// Boots the machine for arm64.
+pub(crate) fn run_arm64(filter: &[String]) -> Result<()> {
+    arm64::run(filter)
+}
 
 pub(crate) fn run(only: Option<&str>, filter: &[String]) -> Result<()> {
     let names = SERIES.map(|series| series.name);
@@ -137,7 +153,12 @@ fn boot(machine: &EmulatedMachine<'_>, tests: Tests) -> Result<Outcome> {
     let EmulatedMachine { kernel, initramfs, cards } = machine;
     let started = Instant::now();
     let qemu = machine::with_cards(kernel, initramfs, cards)?;
-    let course = machine::run(qemu, &cards::links(cards), &kernel.log(), tests)?;
+    let course = machine::run(
+        qemu,
+        &cards::links(cards),
+        &kernel.log(),
+        Expected { tests, within: TIME_LIMIT },
+    )?;
     fs::remove_file(initramfs).context("cannot remove the initramfs")?;
     println!("{}", report(kernel, &course, started.elapsed()));
     Ok(course.outcome)

@@ -115,6 +115,10 @@ enum Verb {
     Kernels {
         /// 6.1, 6.12 or newest [default: all, without the cards on the newest]
         series: Option<String>,
+        /// Instead boot Debian for arm64, install the cross-built package there and run the kernel
+        /// tests; takes half an hour
+        #[arg(long, conflicts_with = "series")]
+        arm64: bool,
         /// Pieces of the names of tests, such as virtio
         #[arg(last = true)]
         filter: Vec<String>,
@@ -193,7 +197,8 @@ fn perform(verb: Verb) -> Result<()> {
             let profile = if release { launch::Profile::Release } else { launch::Profile::Debug };
             edge::run(profile, &arguments)
         }
-        Verb::Kernels { series, filter } => kernels::run(series.as_deref(), &filter),
+        Verb::Kernels { arm64: true, filter, .. } => kernels::run_arm64(&filter),
+        Verb::Kernels { series, filter, .. } => kernels::run(series.as_deref(), &filter),
         Verb::Fuzz { target, seconds, frames, seed } => {
             fuzz::run(target.as_deref(), seconds, fuzz::Frames { count: frames, seed })
         }

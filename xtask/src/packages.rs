@@ -77,6 +77,15 @@ pub(crate) const ARM64: [Tool; 3] = [
     tool("qemu-aarch64-static", "qemu-user-static", "runs the program for arm64"),
 ];
 
+/// The additional tools of `kernels --arm64`, which builds the package as `dist --arm64` does.
+pub(crate) const ARM64_MACHINE: [Tool; 5] = [
+    tool("qemu-system-aarch64", "qemu-system-arm", "emulates a machine"),
+    tool("debootstrap", "debootstrap", "fetches the system of the emulated machine"),
+    tool("cpio", "cpio", "packs that system"),
+    tool("aarch64-linux-gnu-strip", "binutils-aarch64-linux-gnu", "strips the tests"),
+    tool("depmod", "kmod", "lists the modules that a module needs"),
+];
+
 /// The additional tools of `dist --container`.
 pub(crate) const CONTAINERS: [Tool; 3] = [
     tool("dockerd", "docker.io", "runs the image"),

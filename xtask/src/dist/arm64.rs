@@ -1,5 +1,6 @@
 //! Cross-builds the package for arm64, with Debian's cross compiler for the C code. The only test
-//! is `aop --version` under QEMU's user mode, which has no BPF; aop has never run on an arm64 host.
+//! is `aop --version` under QEMU's user mode, which has no BPF. `kernels --arm64` installs it in an
+//! emulated machine.
 
 use std::{
     fs,
@@ -20,9 +21,8 @@ const LIBRARIES: &str = "/usr/aarch64-linux-gnu";
 pub(super) fn pack(folder: &Path) -> Result<PathBuf> {
     packages::ensure_for(&packages::ARM64)?;
     let mut build = command::cargo("build");
-    build.args(["--release", "--bin", "aop", "--target", TARGET]);
-    build.env("CC_aarch64_unknown_linux_gnu", COMPILER);
-    build.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", COMPILER);
+    build.args(["--release", "--bin", "aop"]);
+    cross_compile(&mut build);
     command::run_quiet_when_fresh(&mut build)
         .with_context(|| format!("is the target there? `rustup target add {TARGET}`"))?;
     let release = workspace::target().join(TARGET).join("release");
@@ -40,4 +40,11 @@ pub(super) fn pack(folder: &Path) -> Result<PathBuf> {
         }
     }
     super::pack(&own, &["--target", TARGET])
+}
+
+/// Makes a cargo command build for arm64.
+pub(super) fn cross_compile(cargo: &mut Command) {
+    cargo.args(["--target", TARGET]);
+    cargo.env("CC_aarch64_unknown_linux_gnu", COMPILER);
+    cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", COMPILER);
 }

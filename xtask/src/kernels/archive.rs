@@ -24,8 +24,8 @@ impl PackageArchive {
     }
 
     /// The package lists of a release, from the servers that this machine uses for its own release.
-    pub(super) fn of_release(release: &'static str) -> Result<Self> {
-        let root = folder().join("apt").join(release);
+    pub(super) fn of_release(release: &'static str, architecture: &str) -> Result<Self> {
+        let root = folder().join("apt").join(release).join(architecture);
         for part in ["lists/partial", "cache/archives/partial"] {
             let path = root.join(part);
             fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
@@ -44,6 +44,8 @@ impl PackageArchive {
             option("Dir::Etc::sourceparts", PathBuf::from("/dev/null")),
             option("Dir::State::lists", root.join("lists")),
             option("Dir::Cache", root.join("cache")),
+            format!("APT::Architecture={architecture}"),
+            format!("APT::Architectures={architecture}"),
             // apt's sandbox user may not write here.
             "APT::Sandbox::User=root".to_owned(),
         ];

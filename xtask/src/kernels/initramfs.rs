@@ -21,7 +21,8 @@ use crate::{command, workspace};
 const TOOLS: [&str; 4] = ["ip", "bpftool", "nsenter", "setpriv"];
 /// The kernel tests that take the longest and depend on no kernel: two test the comparison of the
 /// others, and generated frames under every mode are tested, too.
-const SKIPPED: &str = "--skip the_comparison_detects --skip every_fixture_follows_the_mode";
+pub(super) const SKIPPED: &str =
+    "--skip the_comparison_detects --skip every_fixture_follows_the_mode";
 /// The rest of the system: shell, mount, insmod, poweroff.
 const BUSYBOX: &str = "/bin/busybox";
 /// The folder of the test programs, as cargo arranges them.

@@ -20,9 +20,6 @@ use crate::test::Outcome;
 
 pub(super) const QEMU: &str = "qemu-system-x86_64";
 
-/// The time limit from power-on to power-off, with room for other load on this machine. Emulation
-/// is about thirty times slower than the machine itself.
-const DEADLINE: Duration = Duration::from_secs(1800);
 /// How many lines of the console are shown after a failure.
 const LAST_LINES: usize = 80;
 const PAUSE: Duration = Duration::from_millis(200);
@@ -40,6 +37,14 @@ impl Tests {
     pub(super) fn of(filter: &[String]) -> Self {
         if filter.is_empty() { Self::All } else { Self::Some }
     }
+}
+
+/// A machine's tests and their time.
+#[derive(Clone, Copy)]
+pub(super) struct Expected {
+    pub(super) tests: Tests,
+    /// The time limit from power-on to power-off.
+    pub(super) within: Duration,
 }
 
 /// The results, read from the console.
@@ -75,7 +80,12 @@ pub(super) fn with_cards(kernel: &Kernel, initramfs: &Path, cards: &[Card]) -> R
 ///
 /// # Errors
 /// The machine cannot be started. The result names what fails in a machine that runs.
-pub(super) fn run(mut qemu: Command, input: &str, log: &Path, tests: Tests) -> Result<Course> {
+pub(super) fn run(
+    mut qemu: Command,
+    input: &str,
+    log: &Path,
+    expected: Expected,
+) -> Result<Course> {
     let console = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     qemu.args(["-display", "none", "-no-reboot", "-serial", "stdio"]);
     qemu.stdin(Stdio::piped()).stdout(console.try_clone()?).stderr(console);
@@ -85,22 +95,23 @@ pub(super) fn run(mut qemu: Command, input: &str, log: &Path, tests: Tests) -> R
     let mut lines = machine.stdin.take().context("no input")?;
     lines.write_all(input.as_bytes()).context("cannot write to the machine")?;
     drop(lines);
-    let booted = watch(&mut machine, log, started);
+    let booted = watch(&mut machine, log, started + expected.within);
     let ended = machine.try_wait().context("lost track of qemu")?.is_some();
     if !ended {
         machine.kill().context("cannot stop qemu")?;
         machine.wait().context("lost track of qemu")?;
     }
     let console = fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
-    let mut course = Course::read(&String::from_utf8_lossy(&console), ended, tests);
+    let mut course = Course::read(&String::from_utf8_lossy(&console), ended, expected.tests);
     course.booted = booted;
     Ok(course)
 }
 
 /// Waits until the machine is off or the time limit has passed; returns when the tests started.
-fn watch(machine: &mut Child, log: &Path, started: Instant) -> Option<Duration> {
+fn watch(machine: &mut Child, log: &Path, deadline: Instant) -> Option<Duration> {
+    let started = Instant::now();
     let mut booted = None;
-    while started.elapsed() < DEADLINE && matches!(machine.try_wait(), Ok(None)) {
+    while Instant::now() < deadline && matches!(machine.try_wait(), Ok(None)) {
         if booted.is_none() && fs::read(log).is_ok_and(|console| has(&console, BOOTED)) {
             booted = Some(started.elapsed());
         }

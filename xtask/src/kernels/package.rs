@@ -44,9 +44,9 @@ impl Kernel {
 /// # Errors
 /// No list has such a kernel, or the package cannot be fetched.
 pub(super) fn fetch(series: &Series) -> Result<Kernel> {
-    let release = PackageArchive::of_release(series.release)?;
-    if series.version.is_empty() {
-        // This machine's lists would have an older one.
+    let release = PackageArchive::of_release(series.release, series.architecture)?;
+    if series.version.is_empty() || series.architecture != "amd64" {
+        // This machine's lists have none, or an older one.
         release.update()?;
         return fetch_from(&release, series)?.with_context(|| {
             format!("the package lists of {} have no linux-image", release.name())
@@ -65,16 +65,17 @@ pub(super) fn fetch(series: &Series) -> Result<Kernel> {
     release.update()?;
     fetch_from(&release, series)?.with_context(|| {
         format!(
-            "neither this machine's package lists nor those of {} have a linux-image-{}*-amd64",
+            "neither this machine's package lists nor those of {} have a linux-image-{}*-{}",
             release.name(),
-            series.version
+            series.version,
+            series.architecture
         )
     })
 }
 
 /// The newest kernel of a series in an archive, if it has one.
 fn fetch_from(archive: &PackageArchive, series: &Series) -> Result<Option<Kernel>> {
-    let names = archive.names("^linux-image-[0-9].*-amd64$")?;
+    let names = archive.names(&format!("^linux-image-[0-9].*-{}$", series.architecture))?;
     let Some(version) = newest(&names, series.version) else { return Ok(None) };
     let kernel = Kernel { unpacked: folder().join(format!("linux-{version}")), version };
     let modules = kernel.base().join("lib/modules").join(&kernel.version).join("kernel");
