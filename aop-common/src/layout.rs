@@ -7,16 +7,18 @@
 mod local_addresses;
 mod packed_modes;
 mod peers;
+mod strangers;
 
 pub use local_addresses::LocalAddresses;
 pub use packed_modes::PackedModes;
 pub use peers::{HINTS, PeerKey, PeerValue, hint, site_id};
+pub use strangers::{MAX_STRANGERS, StrangerKey, StrangerValue, TURNS, turn};
 
 use crate::{Standing, bucket::Bucket};
 
 /// The version of the layout. The pin directory has it in its name, so that no build reads the maps
 /// of another layout. A newer build takes over the maps of the version before.
-pub const LAYOUT_VERSION: u32 = if cfg!(feature = "next-layout") { 6 } else { 5 };
+pub const LAYOUT_VERSION: u32 = if cfg!(feature = "next-layout") { 7 } else { 6 };
 
 /// Interfaces that can be guarded at once. Each has a slot of counters.
 pub const SLOTS: u32 = 32;
@@ -197,10 +199,13 @@ const _: () = {
     assert!(size_of::<Prefix>() == 4 && align_of::<Prefix>() == 4);
     assert!(size_of::<PeerKey>() == 20);
     assert!(size_of::<PeerValue>() == if cfg!(feature = "next-layout") { 48 } else { 40 });
+    assert!(size_of::<StrangerKey>() == 24);
+    assert!(size_of::<StrangerValue>() == 48);
     assert!(size_of::<DropEvent>() == 24 + SNAPPED);
     assert!(size_of::<Bucket>() == 16);
     assert!(size_of::<Counter>() == 16);
     assert!(size_of::<InterfaceName>() == 16);
+    assert!(TURNS.is_power_of_two() && HINTS.is_power_of_two());
     // The kernel takes only rings whose bytes are whole pages and a power of two. 64 KiB is the
     // largest page.
     assert!(DROPS_BYTES.is_power_of_two() && DROPS_BYTES.is_multiple_of(0x1_0000));

@@ -5,7 +5,7 @@ use crate::{
     bucket::Bucket,
     layout::{
         Counter, InterfaceName, LocalAddresses, PackedModes, PeerKey, PeerValue, Ports, Prefix,
-        Settings,
+        Settings, StrangerKey, StrangerValue,
     },
     prefix_table::Block,
 };
@@ -26,6 +26,10 @@ unsafe impl aya::Pod for Prefix {}
 unsafe impl aya::Pod for PeerKey {}
 // SAFETY: five u64, no padding, every bit pattern valid.
 unsafe impl aya::Pod for PeerValue {}
+// SAFETY: two u16, a u32 and two u64, no padding, every bit pattern valid.
+unsafe impl aya::Pod for StrangerKey {}
+// SAFETY: five u64 and two u32, no padding, every bit pattern valid.
+unsafe impl aya::Pod for StrangerValue {}
 // SAFETY: two u64, no padding, every bit pattern valid.
 unsafe impl aya::Pod for Counter {}
 // SAFETY: sixteen bytes, every bit pattern valid.

@@ -59,9 +59,9 @@ pub trait Facts {
         Trust::None
     }
     /// Receives the verdict on a packet that may be for a guarded port; `None` where the port
-    /// cannot be known. It is for diagnostics, and changes nothing.
+    /// cannot be known. It is for diagnostics and records, and changes nothing.
     #[inline(always)]
-    fn judged(&self, _flow: Flow, _port: Option<u16>, _verdict: Verdict) {}
+    fn judged(&self, _flow: Flow, _port: Option<u16>, _step: TcpStep, _verdict: Verdict) {}
 }
 
 /// The verdict on a packet, and the port that the packet is for.
@@ -153,7 +153,7 @@ fn decide_ip(
         },
         None => Verdict::Drop(why),
     };
-    facts.judged(flow, port, verdict);
+    facts.judged(flow, port, step, verdict);
     Decision { verdict, port }
 }
 

@@ -89,6 +89,19 @@ reasons! {
     do "Nothing. Without the certificate, TLS refuses it.";
 }
 
+impl DropReason {
+    /// Whether the packet is dropped because of its source: another source would pass, in the same
+    /// shape.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_of_source(self) -> bool {
+        match self {
+            Self::UnknownSource | Self::Malformed | Self::Fragment => true,
+            Self::TooDeep | Self::SynBudget | Self::Udp => false,
+        }
+    }
+}
+
 reasons! {
     /// Why a packet is dropped.
     DropReason: ROOM = 24;

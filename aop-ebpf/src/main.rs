@@ -10,6 +10,8 @@ mod frame;
 mod log;
 mod maps;
 mod pinned;
+mod strangers;
+mod unpinned;
 
 // The macros of aya-log name the crate they expect to come from; see `log`.
 extern crate self as aya_log_ebpf;
@@ -27,8 +29,8 @@ use maps::MapFacts;
 /// The program's only entry. `frags` lets it serve interfaces whose frames span several buffers.
 #[xdp(frags)]
 fn aop(ctx: XdpContext) -> u32 {
-    let packet = Packet::of(&ctx);
-    let Decision { verdict, port } = decide(&packet, &MapFacts(&ctx));
+    let (packet, facts) = (Packet::of(&ctx), MapFacts::new(&ctx));
+    let Decision { verdict, port } = decide(&packet, &facts);
     let mode = match verdict {
         Verdict::Pass(_) => Mode::Enforce,
         Verdict::Drop(_) => maps::mode(port),
@@ -39,6 +41,7 @@ fn aop(ctx: XdpContext) -> u32 {
     let action = verdict.action(mode);
     if action != Action::Pass {
         events::sample(&packet, tally, length, counted);
+        strangers::record(&facts, mode, tally);
     }
     match action {
         Action::Pass | Action::WouldDrop => XDP_PASS,

@@ -1,12 +1,12 @@
 //! The facts that the policy reads from the maps, and what it writes there.
 #![allow(unsafe_code, reason = "map values and helpers are reached through raw pointers")]
 
-use core::{mem::MaybeUninit, ptr};
+use core::{cell::Cell, mem::MaybeUninit, ptr};
 
 use aop_common::{
     Address, Flow, Mode, Standing, Tally, TcpStep, Trust, Verdict,
     bucket::{self, Bucket},
-    layout::{PeerKey, PrefixSet, Settings, hint},
+    layout::{PeerKey, PrefixSet, Settings, StrangerKey, hint, turn},
     prefix_table::{self, TableLookup},
 };
 use aya_ebpf::{
@@ -15,9 +15,8 @@ use aya_ebpf::{
         BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS,
         bpf_fib_lookup as FibLookup,
     },
-    btf_maps::{PerCpuArray, lpm_trie::Key},
+    btf_maps::lpm_trie::Key,
     helpers::{bpf_fib_lookup, bpf_jiffies64, bpf_ktime_get_coarse_ns},
-    macros::btf_map,
     programs::XdpContext,
 };
 
@@ -26,26 +25,10 @@ use crate::{
     pinned::{
         BUDGETS, GUARDED, HOST_BUDGET, LOCALS, LOST, MODES, NETWORKS, PEERS, PEERS_HINTS,
         PREFIXES_V4_A, PREFIXES_V4_B, PREFIXES_V6_A, PREFIXES_V6_B, PROBATION, PROBATION_HINTS,
-        SAMPLING, SETTINGS, STRANGERS, TABLE, VERDICTS,
+        SAMPLING, SEEN_STRANGERS, SETTINGS, STRANGERS, TABLE, VERDICTS,
     },
+    unpinned::{AtTick, CLOCK, RECORDED, REPORTED},
 };
-
-/// Milliseconds of the clock at a tick. The clock moves with the tick, and reading the tick costs
-/// nothing.
-#[btf_map]
-static CLOCK: PerCpuArray<AtTick, 1> = PerCpuArray::new();
-
-/// How many drops this CPU has reported in a tick.
-#[btf_map]
-static REPORTED: PerCpuArray<AtTick, 1> = PerCpuArray::new();
-
-/// A figure that holds for one tick of the kernel.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct AtTick {
-    tick: u64,
-    figure: u64,
-}
 
 /// Drops that a CPU reports in a tick: 3,200 a second or more, by the HZ of the kernel.
 const REPORTED_IN_A_TICK: u64 = 32;
@@ -61,7 +44,27 @@ const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
 /// The policy's questions, answered from the maps.
-pub(crate) struct MapFacts<'a>(pub(crate) &'a XdpContext);
+pub(crate) struct MapFacts<'a> {
+    ctx: &'a XdpContext,
+    /// The source, if it is the reason for a drop, and its step. On the stack: the verifier refuses
+    /// an address in registers that may be of either family.
+    stranger: Cell<StrangerKey>,
+    step: Cell<TcpStep>,
+}
+
+impl<'a> MapFacts<'a> {
+    #[inline(always)]
+    pub(crate) fn new(ctx: &'a XdpContext) -> Self {
+        Self { ctx, stranger: Cell::new(StrangerKey::NONE), step: Cell::new(TcpStep::Other) }
+    }
+
+    /// The stranger that sent the packet, if it is dropped because of its source.
+    #[inline(always)]
+    pub(crate) fn stranger(&self) -> Option<(StrangerKey, TcpStep)> {
+        let key = self.stranger.get();
+        if key.family == 0 { None } else { Some((key, self.step.get())) }
+    }
+}
 
 /// The active settings. The only value of an array always exists; without it no set admits anybody.
 #[inline(always)]
@@ -128,7 +131,7 @@ impl aop_common::Facts for MapFacts<'_> {
         zero(&mut query);
         // SAFETY: the parameters are integers and byte arrays, and zeros are valid for them.
         let route = unsafe { &mut query.lookup };
-        route.ifindex = self.0.ingress_ifindex() as u32;
+        route.ifindex = self.ctx.ingress_ifindex() as u32;
         match (flow.source, flow.destination) {
             (Address::V4(source), Address::V4(destination)) => {
                 route.family = AF_INET;
@@ -145,7 +148,7 @@ impl aop_common::Facts for MapFacts<'_> {
         // SAFETY: the context is the kernel's own, and the parameters live on this stack with
         // their true size.
         let answer = unsafe {
-            bpf_fib_lookup(self.0.ctx.cast(), &raw mut *route, size_of::<FibLookup>() as i32, 0)
+            bpf_fib_lookup(self.ctx.ctx.cast(), &raw mut *route, size_of::<FibLookup>() as i32, 0)
         };
         [BPF_FIB_LKUP_RET_SUCCESS, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_FRAG_NEEDED]
             .contains(&(answer as u32))
@@ -169,8 +172,14 @@ impl aop_common::Facts for MapFacts<'_> {
     }
 
     #[inline(always)]
-    fn judged(&self, flow: Flow, port: Option<u16>, verdict: Verdict) {
-        log::verdict(self.0, flow.source, port, verdict, || verdict.action(mode(port)));
+    fn judged(&self, flow: Flow, port: Option<u16>, step: TcpStep, verdict: Verdict) {
+        log::verdict(self.ctx, flow.source, port, verdict, || verdict.action(mode(port)));
+        if let Verdict::Drop(reason) = verdict
+            && reason.is_of_source()
+        {
+            self.stranger.set(StrangerKey::new(flow.source, port));
+            self.step.set(step);
+        }
     }
 }
 
@@ -249,6 +258,34 @@ pub(crate) fn count_lost() {
         // SAFETY: the pointer is to the value of this CPU.
         unsafe { *lost += 1 };
     }
+}
+
+/// Whether no stranger of this one's place was recorded in this tick. Then this one is. Two CPUs at
+/// once may both get the turn.
+#[inline(always)]
+pub(crate) fn takes_turn(stranger: StrangerKey) -> bool {
+    // SAFETY: the helper takes nothing and returns a number.
+    let now = unsafe { bpf_jiffies64() };
+    let Some(recorded) = RECORDED.get_ptr_mut(turn(stranger)) else { return false };
+    // SAFETY: the value stays valid while the program runs. Other CPUs may write to it too.
+    if unsafe { *recorded } == now {
+        return false;
+    }
+    // SAFETY: as above.
+    unsafe { *recorded = now };
+    true
+}
+
+/// Counts one more packet of a stranger that has an entry. Two packets at once on two CPUs may
+/// count as one.
+#[inline(always)]
+pub(crate) fn count_stranger(key: StrangerKey, step: TcpStep, tally: Tally) -> bool {
+    let Some(known) = SEEN_STRANGERS.get_ptr_mut(key) else { return false };
+    // SAFETY: the value stays valid while the program runs. Other CPUs may write to it too.
+    let next = unsafe { *known }.and(millis(), step, tally);
+    // SAFETY: as above.
+    unsafe { *known = next };
+    true
 }
 
 // The functions below are for optional rules and seldom run. Some are not inlined, so that the
@@ -339,7 +376,7 @@ pub(crate) fn nanos() -> u64 {
 
 /// Milliseconds of the same clock.
 #[inline(always)]
-fn millis() -> u64 {
+pub(crate) fn millis() -> u64 {
     // SAFETY: the helper takes nothing and returns a number.
     let tick = unsafe { bpf_jiffies64() };
     let Some(clock) = CLOCK.get_ptr_mut(0) else { return nanos() / NANOS_IN_MILLI };

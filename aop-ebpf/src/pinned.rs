@@ -6,12 +6,13 @@ use aop_common::{
     bucket::Bucket,
     layout::{
         Counter, DROPS_BYTES, HINTS, InterfaceName, LocalAddresses, MAX_BUDGETS, MAX_PEERS,
-        MAX_PREFIXES, PackedModes, PeerKey, PeerValue, Ports, Prefix, SLOTS, Settings,
+        MAX_PREFIXES, MAX_STRANGERS, PackedModes, PeerKey, PeerValue, Ports, Prefix, SLOTS,
+        Settings, StrangerKey, StrangerValue,
     },
     prefix_table::{BLOCKS, Block},
 };
 use aya_ebpf::{
-    btf_maps::{Array, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
+    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
     macros::btf_map,
 };
 
@@ -61,6 +62,11 @@ pub(crate) static PROBATION_HINTS: Array<u32, HINTS> = Array::new();
 /// The budget that all strangers share.
 #[btf_map]
 pub(crate) static STRANGERS: Array<Bucket, 1> = Array::new();
+/// Sources that no prefix admits. It is no LRU map: a flood of new sources then finds no room,
+/// instead of evicting those that come regularly.
+#[btf_map]
+pub(crate) static SEEN_STRANGERS: HashMap<StrangerKey, StrangerValue, MAX_STRANGERS> =
+    HashMap::new();
 /// Sampled drops. An entry wakes no reader: readers look at intervals.
 #[btf_map]
 pub(crate) static DROPS: RingBuf<(), DROPS_BYTES> = RingBuf::new();

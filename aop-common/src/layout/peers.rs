@@ -57,9 +57,14 @@ pub const fn hint(address: Address) -> u32 {
         Address::V4(address) => u32::from_ne_bytes(address).wrapping_mul(0x9e37_79b1) >> 16,
         Address::V6(address) => {
             let [high, low] = words(address);
-            ((high ^ low.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as u32
+            hint_of_words(high, low)
         }
     }
+}
+
+#[inline(always)]
+pub(super) const fn hint_of_words(high: u64, low: u64) -> u32 {
+    ((high ^ low.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as u32
 }
 
 /// The value of the map PEERS for an address that has authenticated.

@@ -34,6 +34,7 @@ mod privilege;
 mod routes;
 mod snapshot;
 mod start;
+mod strangers;
 mod test_program;
 mod unload;
 mod watch;
@@ -65,6 +66,7 @@ pub use snapshot::{
     AttachState, CounterEntry, FirewallSnapshot, GuardedInterface, PacketCounts, PeerListing,
 };
 pub use start::{MissingInterface, StartOptions, UncommittedStart};
+pub use strangers::{MAX_STRANGERS, SeenStranger, StrangerId, StrangerReader};
 pub use test_program::{BatchResult, FrameResult, TestProgram};
 pub use watch::ChangeSubscription;
 
@@ -267,6 +269,14 @@ impl Firewall {
     /// A pin cannot be opened.
     pub fn peer_files(&self) -> Result<PeerFiles, FirewallError> {
         PeerFiles::open(&self.pins)
+    }
+
+    /// A reader of the sources that no prefix admits. Only one may read at a time.
+    ///
+    /// # Errors
+    /// The pin cannot be opened.
+    pub fn strangers(&self) -> Result<StrangerReader, FirewallError> {
+        StrangerReader::pinned(&self.pins)
     }
 
     /// Readers of the programs' logs, for programs that have none yet; none while the log is off.

@@ -7,7 +7,8 @@ use aop_common::{
     bucket::Bucket,
     layout::{
         self, Counter, DROPS_BYTES, HINTS, InterfaceName, LocalAddresses, MAX_BUDGETS, MAX_PEERS,
-        MAX_PREFIXES, PeerKey, PeerValue, Ports, Prefix, SLOTS, Settings,
+        MAX_PREFIXES, MAX_STRANGERS, PeerKey, PeerValue, Ports, Prefix, SLOTS, Settings,
+        StrangerKey, StrangerValue,
     },
     prefix_table::{BLOCKS, Block},
 };
@@ -42,7 +43,7 @@ const NO_PREALLOC: u32 = 1;
 const INDEX: usize = size_of::<u32>();
 
 /// Every pinned map.
-pub(super) const LAYOUT: [MapShape; 22] = [
+pub(super) const LAYOUT: [MapShape; 23] = [
     array("SETTINGS", size_of::<Settings>(), 1),
     array("MODES", size_of::<layout::PackedModes>(), 2),
     array("LOCALS", size_of::<LocalAddresses>(), 1),
@@ -60,6 +61,14 @@ pub(super) const LAYOUT: [MapShape; 22] = [
     array("PEERS_HINTS", size_of::<u32>(), HINTS),
     array("PROBATION_HINTS", size_of::<u32>(), HINTS),
     array("STRANGERS", size_of::<Bucket>(), 1),
+    MapShape {
+        name: "SEEN_STRANGERS",
+        kind: MapType::Hash,
+        key: size_of::<StrangerKey>(),
+        value: size_of::<StrangerValue>(),
+        entries: MAX_STRANGERS,
+        flags: 0,
+    },
     MapShape {
         name: "DROPS",
         kind: MapType::RingBuf,

@@ -144,7 +144,7 @@ fn share(shape: &MapShape, older: &Pins, pins: &Pins) -> Result<(), FirewallErro
 type Convert = fn(&Pins, &Pins) -> Result<(), FirewallError>;
 
 /// When a map is filled.
-#[cfg_attr(not(feature = "next-layout"), expect(dead_code, reason = "layout 5 needs none"))]
+#[cfg_attr(not(feature = "next-layout"), expect(dead_code, reason = "layout 6 needs none"))]
 enum Conversion {
     /// Before the programs are exchanged: packets are judged by its content.
     Before(Convert),
@@ -153,7 +153,7 @@ enum Conversion {
 }
 
 /// The conversion for the map `name`, where its shape differs from that in the layout before.
-/// Layout 5 added a map to layout 4, and changed none.
+/// Layouts 5 and 6 each added a map, and changed none.
 #[cfg(not(feature = "next-layout"))]
 fn conversion(_name: &str) -> Option<Conversion> {
     None

@@ -33,12 +33,13 @@ pub(super) fn load_unpinned(slot: u32, log: PacketLog) -> Result<Ebpf, FirewallE
 
 /// Maps that packets write. An instance that only observes has its own, so that its frames do not
 /// change the live ones.
-const WRITTEN_BY_PACKETS: [&str; 8] = [
+const WRITTEN_BY_PACKETS: [&str; 9] = [
     "PROBATION_HINTS",
     "BUDGETS",
     "HOST_BUDGET",
     "PROBATION",
     "STRANGERS",
+    "SEEN_STRANGERS",
     "DROPS",
     "LOST",
     "VERDICTS",

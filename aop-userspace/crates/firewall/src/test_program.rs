@@ -17,7 +17,7 @@ use aya::{
 
 use super::{
     FirewallPolicy, PacketLog, error::FirewallError, local_addresses, maps::Maps, object, peers,
-    pins::Pins,
+    pins::Pins, strangers::StrangerReader,
 };
 
 /// XDP_DROP and XDP_PASS, from the kernel's bpf.h.
@@ -114,6 +114,15 @@ impl TestProgram {
             .insert(peers::key(address), peer, 0)
             .and_then(|()| peers::hint_at(peers_hints, address, until))
             .map_err(|error| FirewallError::kernel("write PEERS", &error))
+    }
+
+    /// The reader of the strangers that it records. There is one.
+    ///
+    /// # Errors
+    /// It was taken before.
+    pub fn take_strangers(&mut self) -> Result<StrangerReader, FirewallError> {
+        let map = self.ebpf.take_map("SEEN_STRANGERS").ok_or(FirewallError::NoObject)?;
+        StrangerReader::of(map)
     }
 
     /// How many instructions the verifier has walked.

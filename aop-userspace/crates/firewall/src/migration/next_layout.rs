@@ -1,4 +1,4 @@
-//! The conversions from layout 5 to the one of the feature `next-layout`, an example for the tests:
+//! The conversions from layout 6 to the one of the feature `next-layout`, an example for the tests:
 //! its peers have a field more, and each interface has room for more counters.
 
 use aop_common::{
@@ -9,7 +9,7 @@ use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
 
 use super::{Conversion, FirewallError, Pins};
 
-/// The counters of an interface in layout 5.
+/// The counters of an interface in layout 6.
 const COUNT: u32 = 64;
 
 pub(super) fn conversion(name: &str) -> Option<Conversion> {

@@ -9,6 +9,7 @@ mod differential;
 mod host;
 mod lists;
 mod modes;
+mod strangers;
 
 use std::{collections::BTreeMap, net::IpAddr, process::Command};
 
