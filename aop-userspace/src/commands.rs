@@ -18,6 +18,7 @@ mod prove;
 mod reload;
 mod run;
 mod status;
+mod strangers;
 mod terminate;
 mod top;
 mod unload;
@@ -60,6 +61,8 @@ verbs! {
     Identities(identities::IdentitiesCommand),
     /// Show every authenticated peer and whether it is admitted now; works without a daemon too
     Peers(peers::PeersCommand),
+    /// Show the sources that no prefix admits, over days; works without a daemon too
+    Strangers(strangers::StrangersCommand),
     /// Show dropped packets as they arrive; the counters in status include all of them
     Drops(drops::DropsCommand),
     /// Explain the verdict on packets from an address or in a capture; changes nothing

@@ -4,10 +4,13 @@
 use std::path::Path;
 
 use anyhow::bail;
-use aop_api::{ModeName, Opening, Request, Status};
+use aop_api::{
+    AdmissionContext, ModeName, Opening, Request, Status, StrangerContext, StrangersReport,
+};
 use aop_config::{Config, Paths};
 use aop_control::{ClientError, status_from_maps};
 use aop_firewall::FirewallSnapshot;
+use aop_types::monotonic_seconds;
 use ipnet::IpNet;
 use serde::de::DeserializeOwned;
 
@@ -104,4 +107,27 @@ fn offline_status(file: &Path, paths: &Paths) -> anyhow::Result<Status> {
     });
     status.openings = state.openings;
     Ok(status)
+}
+
+/// The strangers as the daemon knows them or, without one, as it has stored them.
+pub(crate) fn strangers(file: &Path) -> anyhow::Result<StrangersReport> {
+    ask_or(file, Request::Strangers, |paths| {
+        let state = OfflineState::read(file, paths)?;
+        let reading = state.reading.as_ref();
+        let admission = reading.map(|it| it.admission.clone()).unwrap_or_default();
+        let (opened, published) = (state.opened_networks(), aop_prefixes::snapshot());
+        let peers = reading.into_iter().flat_map(|it| &it.peers);
+        let context = StrangerContext {
+            admission: AdmissionContext::new(
+                &admission,
+                state.extra(),
+                &opened,
+                monotonic_seconds(),
+            ),
+            extra: state.extra(),
+            authenticated: peers.map(|peer| peer.address).collect(),
+            published: published.list.prefixes(),
+        };
+        aop_daemon::stored_strangers(&paths.state, &context).map_err(anyhow::Error::msg)
+    })
 }

@@ -13,7 +13,7 @@ pub(crate) use self::{
     drop_line::drop_line,
     status_screen::{prefix_lines, render_status},
     summary::{StateText, confirmed, headline_mode, interface_state},
-    text::{ago, count, date, duration_text, lines},
+    text::{ago, ago_seconds, count, date, duration_text, lines},
 };
 
 /// Writes `text` to standard output. A reader that closed the pipe early (`| head`) is no error.

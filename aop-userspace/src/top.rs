@@ -21,7 +21,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use aop_api::Status;
+use aop_api::{Status, StrangersReport};
 use aop_config::Config;
 use aop_firewall::{DropReader, FirewallError};
 use nix::sys::signal::Signal;
@@ -37,6 +37,8 @@ use crate::{
     signals,
 };
 
+/// How often the strangers on record are read, at most. The daemon reads a map for the answer.
+const STRANGERS_PERIOD: Duration = Duration::from_secs(5);
 /// How often drops are read, and how often the screen is drawn if nothing happens.
 const TICK: Duration = Duration::from_millis(200);
 /// The most drops that are read in one tick. In a flood the rest is lost, and counted as lost.
@@ -46,6 +48,7 @@ const MAX_DROPS: usize = 20_000;
 enum ThreadMessage {
     Terminal(Event),
     Status(Box<Result<Status, String>>),
+    Strangers(StrangersReport),
     /// A signal came, or the terminal was closed.
     Stop,
 }
@@ -145,6 +148,7 @@ impl Session {
                     ThreadMessage::Status(reading) => {
                         model.apply_reading(self.started.elapsed(), *reading);
                     }
+                    ThreadMessage::Strangers(report) => model.apply_strangers(report.sources),
                 }
                 next = messages.try_recv().ok();
             }
@@ -203,7 +207,8 @@ fn read_keys(sender: Sender<ThreadMessage>) {
     });
 }
 
-/// Reads the status at each interval, until the receiver is gone.
+/// Reads the status at each interval, and the strangers on record less often, until the receiver is
+/// gone.
 fn read_status(
     file: PathBuf,
     mut interval: Duration,
@@ -211,10 +216,19 @@ fn read_status(
     new_intervals: Receiver<Duration>,
 ) {
     thread::spawn(move || {
+        let mut strangers_read: Option<Instant> = None;
         loop {
             let reading = daemon::status(&file).map_err(|error| error_chain(&error));
             if sender.send(ThreadMessage::Status(Box::new(reading))).is_err() {
                 return;
+            }
+            if strangers_read.is_none_or(|read| read.elapsed() >= STRANGERS_PERIOD) {
+                strangers_read = Some(Instant::now());
+                // An error of the status is shown, and has the same cause.
+                let report = daemon::strangers(&file).unwrap_or_default();
+                if sender.send(ThreadMessage::Strangers(report)).is_err() {
+                    return;
+                }
             }
             match new_intervals.recv_timeout(interval) {
                 Ok(changed) => interval = changed,

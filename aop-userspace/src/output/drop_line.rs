@@ -11,7 +11,8 @@ pub(crate) fn drop_line(drop: &DroppedPacket) -> String {
     let answer =
         if drop.answer { ", looks like an answer to a connection of this host" } else { "" };
     format!(
-        "{:<10} {:<15} {source} → {destination} port {port}, {}, {} bytes, {}{answer}",
+        "{} {:<10} {:<15} {source} → {destination} port {port}, {}, {} bytes, {}{answer}",
+        drop.at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ"),
         drop.action.name(),
         drop.reason,
         drop.interface,

@@ -23,8 +23,12 @@ pub(crate) fn date(moment: Timestamp) -> String {
 
 /// How long ago `moment` was.
 pub(crate) fn ago(moment: Timestamp) -> String {
-    let seconds = Timestamp::now().as_second() - moment.as_second();
-    duration_text(u64::try_from(seconds).unwrap_or(0))
+    duration_text(ago_seconds(moment))
+}
+
+/// The same in seconds.
+pub(crate) fn ago_seconds(moment: Timestamp) -> u64 {
+    u64::try_from(Timestamp::now().as_second() - moment.as_second()).unwrap_or(0)
 }
 
 /// Seconds in the two largest units.

@@ -39,9 +39,9 @@ const HELP: [&str; 13] = [
     "+ -                longer interval, shorter interval",
     "?                  this help",
     "",
-    "Rates compare the last two readings. Strangers are the sources of sampled drops; the",
-    "counters in the traffic pane include every drop. Pulls are TLS handshakes that",
-    "authenticated. `aop peers` has every peer; `aop status --json` is for programs.",
+    "Rates compare the last two readings. Strangers are the sources of sampled drops, and those",
+    "on record (`aop strangers`); the traffic pane counts every drop. Pulls are TLS handshakes",
+    "that authenticated. `aop peers` has every peer; `aop status --json` is for programs.",
     "",
 ];
 

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use aop_api::Status;
+use aop_api::{Status, StrangerStatus};
 use aop_firewall::DroppedPacket;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
@@ -19,6 +19,8 @@ pub(super) struct Model {
     pub(super) error: Option<String>,
     pub(super) rates: Rates<CounterKey>,
     pub(super) strangers: Strangers,
+    /// The strangers on record.
+    pub(super) recorded: Vec<StrangerStatus>,
     pub(super) sampling: DropSampling,
     pub(super) pane: Pane,
     /// Rows above the first one that is shown.
@@ -140,6 +142,7 @@ impl Model {
             error: None,
             rates: Rates::default(),
             strangers: Strangers::default(),
+            recorded: Vec::new(),
             sampling,
             pane: Pane::Traffic,
             scroll: 0,
@@ -161,6 +164,13 @@ impl Model {
                 (self.status, self.error) = (Some(status), None);
             }
             Err(why) => self.error = Some(why),
+        }
+    }
+
+    /// Takes the strangers on record.
+    pub(super) fn apply_strangers(&mut self, recorded: Vec<StrangerStatus>) {
+        if !self.paused {
+            self.recorded = recorded;
         }
     }
 

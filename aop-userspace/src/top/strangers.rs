@@ -1,8 +1,11 @@
-//! Sampled drops, counted by source.
+//! Sampled drops, counted by source, beside the strangers on record.
 
 use std::{cmp::Reverse, collections::HashMap, net::IpAddr, time::Duration};
 
+use aop_api::StrangerStatus;
 use aop_firewall::DroppedPacket;
+
+use crate::output::{ago_seconds, duration_text};
 
 /// The most sources that are kept. In a flood from spoofed sources, those with the fewest drops are
 /// forgotten.
@@ -76,14 +79,85 @@ impl Strangers {
     }
 }
 
+/// A source in the pane of strangers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct StrangerRow {
+    pub(super) source: String,
+    /// Drops that were sampled since `aop top` began.
+    pub(super) samples: u64,
+    /// Packets on record.
+    pub(super) recorded: u64,
+    /// Seconds since the last packet.
+    pub(super) age: u64,
+    pub(super) port: Option<u16>,
+    pub(super) remark: String,
+}
+
+/// The sources of `sampled` drops and those on `record`, in this `order`. `at` is the time on the
+/// clock of the samples.
+pub(super) fn merged(
+    sampled: &[Stranger],
+    record: &[StrangerStatus],
+    at: Duration,
+    order: StrangerOrder,
+) -> Vec<StrangerRow> {
+    let mut rows: HashMap<(String, Option<u16>), StrangerRow> = HashMap::new();
+    for it in record {
+        let age = ago_seconds(it.last_seen);
+        let remark = remark(it.action.as_str(), &it.reason) + &known(it);
+        let (source, port) = (it.source.clone(), it.port);
+        let row = StrangerRow { source, samples: 0, recorded: it.packets, age, port, remark };
+        rows.insert((it.source.clone(), it.port), row);
+    }
+    for it in sampled {
+        let source = it.address.to_string();
+        let age = at.saturating_sub(it.last).as_secs();
+        let key = (source.clone(), it.port);
+        let row = rows.entry(key).or_insert_with(|| StrangerRow {
+            source,
+            samples: 0,
+            recorded: 0,
+            age,
+            port: it.port,
+            remark: remark(it.action, it.reason),
+        });
+        (row.samples, row.age) = (it.drops, row.age.min(age));
+    }
+    let mut rows: Vec<StrangerRow> = rows.into_values().collect();
+    rows.sort_by(|one, other| {
+        let by_drops = (other.samples, other.recorded).cmp(&(one.samples, one.recorded));
+        let by_order = match order {
+            StrangerOrder::Drops => by_drops,
+            StrangerOrder::LastSeen => one.age.cmp(&other.age).then(by_drops),
+        };
+        by_order.then_with(|| one.source.cmp(&other.source))
+    });
+    rows
+}
+
+fn remark(action: &str, reason: &str) -> String {
+    format!("{} {reason}", action.replace('_', " "))
+}
+
+/// What is known about the source.
+fn known(stranger: &StrangerStatus) -> String {
+    let known = stranger.known.as_ref().map(|known| format!(", {known}"));
+    let admitted = stranger.admitted_by.as_ref().map(|by| format!(", admitted now: {by}"));
+    let every = stranger.every_seconds.map(|every| format!(", every {}", duration_text(every)));
+    [known, admitted, every].into_iter().flatten().collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use aop_api::StrangerKind;
     use aop_common::Action;
+    use jiff::Timestamp;
 
     use super::*;
 
     fn drop(source: Option<IpAddr>) -> DroppedPacket {
         DroppedPacket {
+            at: Timestamp::UNIX_EPOCH,
             interface: "eth0".into(),
             action: Action::Drop,
             reason: "unknown_source",
@@ -116,5 +190,40 @@ mod tests {
         }
         assert!(strangers.known.len() <= MAX_SOURCES && strangers.evicted > 90_000);
         assert_eq!(order(&strangers, StrangerOrder::Drops)[0], (address(7), 2));
+    }
+
+    #[test]
+    fn a_source_that_is_sampled_and_on_record_has_one_row() {
+        let mut strangers = Strangers::default();
+        let address: IpAddr = [192, 0, 2, 7].into();
+        strangers.count(&drop(Some(address)), Duration::from_secs(1));
+        strangers.count(&drop(Some([192, 0, 2, 8].into())), Duration::from_secs(9));
+        let recorded = |source: &str, packets| StrangerStatus {
+            source: source.to_owned(),
+            port: Some(443),
+            packets,
+            connections: 1,
+            addresses: 1,
+            first_seen: Timestamp::UNIX_EPOCH,
+            last_seen: Timestamp::UNIX_EPOCH,
+            action: "would_drop".into(),
+            reason: "unknown_source".to_owned(),
+            every_seconds: Some(60),
+            admitted_by: None,
+            known: Some(StrangerKind::Regular),
+        };
+        let record = [recorded("192.0.2.7", 50), recorded("198.51.100.0/24", 900)];
+        let rows = |order| -> Vec<(String, u64, u64)> {
+            let (at, sampled) = (Duration::from_secs(10), strangers.sorted(order));
+            let rows = merged(&sampled, &record, at, order).into_iter();
+            rows.map(|row| (row.source, row.samples, row.recorded)).collect()
+        };
+        let row = |source: &str, samples, recorded| (source.to_owned(), samples, recorded);
+        let [seven, eight, net] =
+            [row("192.0.2.7", 1, 50), row("192.0.2.8", 1, 0), row("198.51.100.0/24", 0, 900)];
+        assert_eq!(rows(StrangerOrder::Drops), [seven.clone(), eight.clone(), net.clone()]);
+        assert_eq!(rows(StrangerOrder::LastSeen), [eight, seven, net]);
+        let shown = merged(&[], &record, Duration::ZERO, StrangerOrder::Drops);
+        assert_eq!(shown[0].remark, "would drop unknown_source, regular, every 1 min 0 s");
     }
 }

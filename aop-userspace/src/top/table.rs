@@ -11,7 +11,7 @@ use aop_api::Status;
 use super::{
     model::{CounterKey, Model, Pane, SortOrder},
     rates::{CounterHistory, format_rate},
-    strangers::{Stranger, StrangerOrder},
+    strangers::{self, StrangerOrder, StrangerRow},
 };
 use crate::output::{Tone, ago, date, duration_text};
 
@@ -60,9 +60,10 @@ const TRAFFIC: [Column; 5] = [
     column("total", Width::Right(10)),
     column("trend", Width::Bars),
 ];
-const STRANGERS: [Column; 5] = [
+const STRANGERS: [Column; 6] = [
     column("source", Width::Fit),
-    column("samples", Width::Right(8)),
+    column("samples", Width::Right(7)),
+    column("recorded", Width::Right(8)),
     column("last", Width::Right(9)),
     column("port", Width::Right(6)),
     column("reason", Width::Rest),
@@ -91,7 +92,7 @@ pub(super) fn of(model: &Model, at: Duration) -> PaneTable {
     };
     let none = match model.pane {
         Pane::Traffic => "nothing has been counted yet",
-        Pane::Strangers => "no drop has been sampled yet",
+        Pane::Strangers => "no drop has been sampled or recorded yet",
         Pane::Peers => "no peer has authenticated yet",
         Pane::Sites => "no site has been pulled from yet",
     };
@@ -161,17 +162,19 @@ fn falling(rate: Option<f64>, other: Option<f64>) -> Ordering {
 fn strangers(model: &Model, at: Duration) -> Vec<Row> {
     let by_drops = model.sort_order() == SortOrder::Drops;
     let order = if by_drops { StrangerOrder::Drops } else { StrangerOrder::LastSeen };
-    let row = |stranger: Stranger| Row {
+    let rows = strangers::merged(&model.strangers.sorted(order), &model.recorded, at, order);
+    let row = |StrangerRow { source, samples, recorded, age, port, remark }| Row {
         cells: vec![
-            stranger.address.to_string(),
-            stranger.drops.to_string(),
-            duration_text(at.saturating_sub(stranger.last).as_secs()),
-            stranger.port.map_or_else(|| "?".to_owned(), |port| port.to_string()),
-            format!("{} {}", stranger.action.replace('_', " "), stranger.reason),
+            source,
+            samples.to_string(),
+            recorded.to_string(),
+            duration_text(age),
+            port.map_or_else(|| "?".to_owned(), |port| port.to_string()),
+            remark,
         ],
         tone: Tone::Plain,
     };
-    model.strangers.sorted(order).into_iter().map(row).collect()
+    rows.into_iter().map(row).collect()
 }
 
 fn peers(model: &Model) -> Vec<Row> {

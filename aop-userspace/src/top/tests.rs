@@ -101,6 +101,7 @@ fn busy() -> Model {
         model.apply_reading(second * turn, Ok(status(turn.into())));
     }
     let drop = DroppedPacket {
+        at: Timestamp::UNIX_EPOCH,
         interface: EVIL.into(),
         action: Action::Drop,
         reason: "unknown_source",

@@ -50,6 +50,7 @@ fn every_field_that_a_verb_prints_is_documented() {
             &["status"],
             &["peers"],
             &["identities"],
+            &["strangers"],
             &["prefixes", "show"],
             &["prefixes", "refresh"],
             &["mode"],

@@ -22,6 +22,7 @@ mod prove;
 mod reload;
 mod request;
 mod status;
+mod strangers;
 pub mod terminator;
 mod timestamp;
 
@@ -56,4 +57,5 @@ pub use status::{
     RefusalCount, RefusedPeer, Requests, SandboxReport, SeccompReport, SlotUsageReport, Status,
     TerminatorReport, UpstreamReport, VerdictCount,
 };
+pub use strangers::{StrangerContext, StrangerKind, StrangerStatus, StrangersReport};
 pub use timestamp::timestamp;

@@ -18,6 +18,8 @@ pub enum Request {
     Identities,
     /// Every authenticated peer on record, [`PeersReport`](crate::PeersReport).
     Peers,
+    /// Every stranger on record, [`StrangersReport`](crate::StrangersReport).
+    Strangers,
     /// Read or fetch the prefix list now; [`RefreshResult`](crate::RefreshResult).
     RefreshPrefixes {
         /// The action for the list.
@@ -122,6 +124,7 @@ impl Request {
             | Self::Prefixes
             | Self::Identities
             | Self::Peers
+            | Self::Strangers
             | Self::Mode(_)
             | Self::Confirm
             | Self::Open { .. }
@@ -140,7 +143,9 @@ impl Request {
     #[must_use]
     pub fn reads(&self) -> bool {
         match self {
-            Self::Status | Self::Prefixes | Self::Peers | Self::Identities => true,
+            Self::Status | Self::Prefixes | Self::Peers | Self::Identities | Self::Strangers => {
+                true
+            }
             Self::RefreshPrefixes { .. }
             | Self::Reload
             | Self::Mode(_)
@@ -159,6 +164,7 @@ impl Request {
             | Self::Prefixes
             | Self::Identities
             | Self::Peers
+            | Self::Strangers
             | Self::RefreshPrefixes { then: RefreshAction::Compare } => false,
             Self::RefreshPrefixes { then: RefreshAction::Apply | RefreshAction::ApplyShrunk }
             | Self::Reload
@@ -179,6 +185,7 @@ impl Request {
             | Self::Prefixes
             | Self::Identities
             | Self::Peers
+            | Self::Strangers
             | Self::Mode(_)
             | Self::Confirm
             | Self::Open { .. }

@@ -32,6 +32,7 @@ impl Daemon {
             Request::Prefixes => (Response::of(&self.admitted()), None),
             Request::Identities => of(self.identities(), Response::of),
             Request::Peers => of(self.peers(), Response::of),
+            Request::Strangers => of(self.strangers(), Response::of),
             Request::RefreshPrefixes { then } => {
                 let refreshed = self.refresh(then);
                 let refused = refreshed.outcome == RefreshOutcome::Refused;

@@ -40,6 +40,7 @@ mod site_files;
 mod sockets;
 mod start;
 mod status;
+mod strangers;
 mod terminator_handle;
 mod turn;
 mod upgrade;
@@ -67,6 +68,8 @@ use service_manager::Watchdog;
 use signals::{SignalRequest, Signals};
 use site_evidence::SiteEvidence;
 use start::StartedDaemon;
+use strangers::Strangers;
+pub use strangers::stored as stored_strangers;
 use terminator_handle::{TerminatorError, TerminatorHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use turn::PolicyStore;
@@ -100,6 +103,7 @@ pub(crate) struct Daemon {
     audit: AuditLog,
     /// The pulls that observing sites relayed in earlier runs.
     evidence: SiteEvidence,
+    strangers: Strangers,
 }
 
 /// Logging of the daemon and its processes.
@@ -147,6 +151,7 @@ pub async fn run(
     tasks.spawn(Arc::clone(&daemon).watch_files(stop.clone()));
     tasks.spawn(Arc::clone(&daemon).refresh_when_due(stop.clone()));
     tasks.spawn(Arc::clone(&daemon).store_identities(stop.clone()));
+    tasks.spawn(Arc::clone(&daemon).watch_strangers(stop.clone()));
     tasks.spawn(Arc::clone(&daemon).watch_deadlines(stop.clone()));
     if let Some(source) = predecessor {
         let predecessors = &daemon.handover.predecessors;

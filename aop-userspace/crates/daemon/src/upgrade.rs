@@ -188,6 +188,7 @@ impl Daemon {
         // Waits for a check of the interfaces that began before.
         drop(self.firewall());
         self.store_identities_for_successor();
+        self.store_strangers_for_successor();
         let program = &self.handover.reexec.program;
         tracing::info!(program = %program.display(), "upgrading: starting a process");
         match self.hand_over() {

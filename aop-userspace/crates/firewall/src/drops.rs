@@ -4,6 +4,8 @@ use std::{net::IpAddr, path::Path};
 
 use aop_common::{Action, Bytes, Flow, Segment, Tally, layout::DropEvent};
 use aya::maps::{Map, MapData, RingBuf};
+use jiff::{SignedDuration, Timestamp};
+use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 use super::{error::FirewallError, header_names, maps::Maps, pins::Pins};
@@ -19,6 +21,8 @@ pub struct DropReader {
 /// A dropped packet. `aop drops --json` prints its serde form, so names are stable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DroppedPacket {
+    /// When it came, a few milliseconds late.
+    pub at: Timestamp,
     /// The interface that received it.
     pub interface: String,
     /// Whether it was dropped, or passes only because the mode is observe.
@@ -115,6 +119,7 @@ impl DropReader {
         let flow = segment.flow();
         let headers = header_names::headers(&Bytes(frame));
         Some(DroppedPacket {
+            at: wall_clock(event.at),
             interface: self.slots.get(event.slot as usize)?.clone().unwrap_or_default(),
             action: verdict.action(mode),
             reason: verdict.reason(),
@@ -134,6 +139,16 @@ impl Drop for DropReader {
             tracing::warn!("cannot end the sampling of drops: {error}");
         }
     }
+}
+
+/// The time of the wall clock at which the monotonic clock had `nanos`.
+fn wall_clock(nanos: u64) -> Timestamp {
+    let now = clock_gettime(ClockId::MonotonicCoarse);
+    let since =
+        i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec) - i128::from(nanos);
+    let since = SignedDuration::from_nanos(i64::try_from(since).unwrap_or_default());
+    let now = Timestamp::now();
+    now.checked_sub(since).unwrap_or(now)
 }
 
 fn read(bytes: &[u8]) -> Option<DropEvent> {

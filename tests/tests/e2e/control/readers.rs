@@ -59,7 +59,9 @@ fn readers_may_read_and_change_nothing() {
         |config, _| config.tables.push(NOGROUP),
         |stage| {
             make_binary_executable_for_all(stage)?;
-            for verb in [&["status", "--json"][..], &["identities"], &["prefixes", "show"]] {
+            for verb in
+                [&["status", "--json"][..], &["identities"], &["strangers"], &["prefixes", "show"]]
+            {
                 stage.daemon.verb_without_privilege(verb)?.success()?;
             }
             for verb in [&["mode", "observe"][..], &["reload"], &["confirm"], &["upgrade"]] {

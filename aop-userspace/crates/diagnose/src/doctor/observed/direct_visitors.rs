@@ -33,7 +33,7 @@ pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
          not in the list, and enforce drops all of them",
         VisitorError::Nothing,
         "let the CDN proxy the site's name (in Cloudflare's DNS: the orange cloud), open the site, \
-         then run this again before enforcing; `aop drops` shows who comes",
+         then run this again before enforcing; `aop strangers` shows who came",
     );
     vec![finding.seen(format!("{strangers} packets of unknown_source, none admitted"))]
 }

@@ -16,8 +16,9 @@ pub(super) fn check(host: &HostContext) -> Vec<CheckFinding> {
         return vec![good("would_drop", "enforce would drop nothing that passes now")];
     }
     let finding =
-        notice("would_drop", format!("enforce would have dropped {total} packets so far"))
-            .cure("`aop drops` shows their sources; add those that are yours to firewall.extra");
+        notice("would_drop", format!("enforce would have dropped {total} packets so far")).cure(
+            "`aop strangers` shows their sources; add those that are yours to firewall.extra",
+        );
     let seen =
         |it: &&VerdictCount| format!("{}: {} packets, {}", it.interface, it.packets, it.reason);
     vec![finding.seen_all(would.iter().map(seen))]
