@@ -8,7 +8,7 @@ mod modes;
 mod monitoring;
 mod other_tools;
 mod running;
-mod start;
+pub(super) mod start;
 
 use super::plan::Plan;
 

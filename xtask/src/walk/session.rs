@@ -12,6 +12,7 @@ use super::{
     page::CodeBlock,
     peer::{Family, Outcome, Peer},
     plan::{Plan, Step},
+    plans::start,
     world::World,
 };
 
@@ -62,6 +63,8 @@ impl Session {
         for step in plan.start {
             self.perform(step, None).with_context(|| format!("before {}", plan.document))?;
         }
+        let installed = fs::read_to_string(self.machine.path(start::INSTALLATION));
+        print!("{}", installed.context("no installation before the document")?);
         let document = format!("{}{}", plan.document, plan.variant);
         let (mut score, mut number) = (Score::default(), 0);
         let mut current: Option<Current> = None;

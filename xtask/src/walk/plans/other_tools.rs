@@ -85,7 +85,6 @@ pub(super) const PLAN: Plan = Plan {
     steps: &[
         Inside("ufw --force enable"),
         CLOSED,
-        Says("aop explain 173.245.48.7 443", "pass"),
         Says("aop doctor || true", "ufw allow 443/tcp"),
         Type("ufw allow"),
         Expect(Visitor, 443, Page),

@@ -43,7 +43,10 @@ echo $v4 $v6 | tr ' ' '\n' | jq --raw-input --null-input \
       prefixes: [inputs]}' > /var/lib/aop/prefixes.json
 "#;
 
-/// Prints how long it takes from the beginning of the installation until aop observes.
+/// Says how long the installation took.
+pub(in super::super) const INSTALLATION: &str = "/root/installation";
+
+/// Measures from the beginning of the installation until aop observes.
 const INSTALL: &str = r#"
 begun=$(date +%s%N)
 apt-get install --yes ./target/release/dist/aop_*_amd64.deb >install.log 2>&1 || { cat install.log; exit 1; }
@@ -51,7 +54,7 @@ until aop status >status 2>&1 && grep -q 'attached, observing' status; do
     if [ $(date +%s%N) -gt $(( begun + 60000000000 )) ]; then cat install.log status; exit 1; fi
     sleep 0.05
 done
-echo "observes after $(( ($(date +%s%N) - begun) / 1000000 )) ms" | tee installed
+echo "from apt install to observing: $(( ($(date +%s%N) - begun) / 1000000 )) ms" > installation
 "#;
 
 /// Beside nginx on port 443, just installed.
@@ -210,15 +213,14 @@ exit 1
 
 /// Caddy loses its certificate, and gets another one. aop must load it.
 pub(super) const RENEW_BY_CADDY: &str = r#"
-cd /var/lib/caddy/.local/share/caddy/certificates/*/example.com
-old=$(sha256sum < example.com.crt)
-rm example.com.*
+folder=$(echo /var/lib/caddy/.local/share/caddy/certificates/*/example.com)
+rm $folder/example.com.*
 systemctl restart caddy
 for try in $(seq 100); do
-    [ -f example.com.json ] && [ "$(sha256sum < example.com.crt)" != "$old" ] && break
+    [ -f $folder/example.com.json ] && break
     sleep 0.5
 done
-cp example.com.crt /root/renewed.crt || { journalctl -u caddy --lines=20 --output=cat; exit 1; }
+cp $folder/example.com.crt renewed.crt || { journalctl -u caddy --lines=20 --output=cat; exit 1; }
 "#;
 
 /// Compares what aop presents with `renewed.crt`.
