@@ -17,6 +17,7 @@ pub mod list_server;
 mod netns;
 pub mod outcome;
 pub mod packet_socket;
+pub mod page;
 pub mod pki;
 pub mod process;
 pub mod promtool;

@@ -7,6 +7,7 @@
 
 mod ci;
 mod command;
+mod debian;
 mod decoder;
 mod dist;
 mod edge;
@@ -20,6 +21,7 @@ mod privilege;
 mod promtool;
 mod test;
 mod toolchain;
+mod walk;
 mod workspace;
 
 use std::process::ExitCode;
@@ -157,6 +159,12 @@ enum Verb {
     },
     /// Build the Debian package in target/release/dist.
     Dist(dist::Dist),
+    /// Type the commands of the documents, as they stand, on booted Debian 12 and 13. Needs root.
+    ///
+    /// Boots the package under systemd-nspawn, with an edge, a visitor, a monitor and a stranger
+    /// around it. A line for each block; exit code 1 if one fails. Not part of `ci`: it takes
+    /// minutes, and longer the first time, when it makes the systems from a mirror.
+    Walk(walk::Walk),
     /// Run all checks that a change must pass: format, lints, docs, dependencies, tests, and the
     /// kernel tests under other kernels.
     Ci,
@@ -204,6 +212,7 @@ fn perform(verb: Verb) -> Result<()> {
         }
         Verb::Mutants { package, arguments } => mutants::run(&package, &arguments),
         Verb::Dist(dist) => dist::run(dist),
+        Verb::Walk(walk) => walk::run(&walk),
         Verb::Ci => ci::run(),
     }
 }

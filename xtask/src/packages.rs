@@ -66,6 +66,13 @@ pub(crate) const PACKAGING: [Tool; 2] = [
     tool("debootstrap", "debootstrap", "makes a clean system to install the package in"),
 ];
 
+/// The additional tools of `walk`.
+pub(crate) const MACHINES: [Tool; 3] = [
+    tool("debootstrap", "debootstrap", "makes a clean system to boot"),
+    tool("systemd-nspawn", "systemd-container", "boots it"),
+    tool("nginx", "nginx", "is the edge before it"),
+];
+
 /// The additional tools of `dist --arm64`.
 pub(crate) const ARM64: [Tool; 3] = [
     tool("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", "builds C code and links for arm64"),

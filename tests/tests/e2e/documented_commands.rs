@@ -8,51 +8,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use aop_tests::page::{self, CodeBlock};
 use aop_tests::{IpVersion, Pull, child};
 
 use crate::stage::{Stage, on_changed_stage};
 
 /// A refresh of the prefix list may wait for its source.
 const PATIENCE: Duration = Duration::from_secs(60);
-const MARK: &str = "<!-- not run";
-
-/// A block of commands on a page.
-struct Block {
-    line: usize,
-    /// The reason why it does not run.
-    excuse: Option<String>,
-    text: String,
-}
-
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// The `sh` blocks of `page`.
-fn blocks(page: &Path) -> Result<Vec<Block>> {
-    let text = fs::read_to_string(page).with_context(|| page.display().to_string())?;
-    let mut blocks = Vec::new();
-    let (mut above, mut open): (&str, Option<(usize, Block)>) = ("", None);
-    for (number, line) in text.lines().enumerate() {
-        let (indent, bare) = (line.len() - line.trim_start().len(), line.trim());
-        match open.take() {
-            Some((_, block)) if bare == "```" => blocks.push(block),
-            Some((indent, mut block)) => {
-                block.text += &format!("{}\n", line.get(indent..).unwrap_or_default());
-                open = Some((indent, block));
-            }
-            None if bare == "```sh" => {
-                let excuse = above.strip_prefix(MARK).and_then(|rest| rest.strip_suffix(" -->"));
-                let excuse = excuse.map(str::to_owned);
-                let block = Block { line: number + 1, excuse, text: String::new() };
-                open = Some((indent, block));
-            }
-            None => {}
-        }
-        above = bare;
-    }
-    ensure!(open.is_none(), "{}: a block is not closed", page.display());
-    Ok(blocks)
+fn commands(page: &Path) -> Result<Vec<CodeBlock>> {
+    Ok(page::blocks(page)?.into_iter().filter(|block| block.language == "sh").collect())
 }
 
 /// Creates a folder with a script `aop` that uses the daemon of the stage.
@@ -70,7 +39,7 @@ fn folder_with_aop(stage: &Stage) -> Result<PathBuf> {
 /// Runs the blocks of the page `name`.
 fn run_page(stage: &Stage, dir: &Path, name: &str) -> Result<()> {
     let mut run = 0;
-    for Block { line, excuse, text } in blocks(&root().join(name))? {
+    for CodeBlock { line, excuse, text, .. } in commands(&root().join(name))? {
         if let Some(excuse) = excuse {
             let reason = excuse.split_once(": ").map_or("", |(_, reason)| reason.trim());
             ensure!(!reason.is_empty(), "{name}:{line}: not run, without a reason");
@@ -165,7 +134,7 @@ fn each_page_with_commands_has_a_test() -> Result<()> {
     }
     for page in pages.iter().filter(|page| page.extension().is_some_and(|end| end == "md")) {
         let name = page.strip_prefix(root())?.display().to_string();
-        let run = blocks(page)?.iter().any(|block| block.excuse.is_none());
+        let run = commands(page)?.iter().any(|block| block.excuse.is_none());
         let has_test = here.contains(&format!("runs(\"{name}\")"));
         ensure!(run == has_test, "{name}: has commands {run}, has a test {has_test}");
     }

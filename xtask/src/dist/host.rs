@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{command, workspace};
+use crate::{command, debian, workspace};
 
 /// The time limit for processes to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -34,9 +34,7 @@ impl Host {
         let host = Self { root };
         // Remove what a killed run left.
         host.clear();
-        let mut bootstrap = Command::new("debootstrap");
-        bootstrap.args(["--variant=minbase", "--include=systemd,iproute2", RELEASE]);
-        command::run_shown(bootstrap.arg(&host.root).stdout(Stdio::null()))?;
+        debian::bootstrap(RELEASE, "systemd,iproute2", &host.root)?;
         let ip = |line: &str| command::run(Command::new("ip").args(line.split(' ')));
         ip(&format!("netns add {NETWORK}"))?;
         ip(&format!("-n {NETWORK} link set lo up"))?;
