@@ -110,8 +110,8 @@ enum Verb {
     },
     /// Run the tests of the status page, with Chromium as the browser. Needs root.
     ///
-    /// Installs Debian's Chromium (300 MB) if it is missing. Leaves screenshots in target/page: light,
-    /// dark, without colours, and at the widths of a phone, a tablet and a desktop.
+    /// Installs Debian's Chromium (300 MB) if it is missing. Leaves screenshots in target/page:
+    /// light, dark, without colours, and at the widths of a phone, a tablet and a desktop.
     Page,
     /// Boot other kernels under QEMU: the kernel tests, and aop on network cards. Needs root.
     ///
