@@ -16,6 +16,7 @@ mod identities;
 mod modes;
 mod names;
 mod openings;
+mod overview;
 mod peers;
 mod prefixes;
 mod prove;
@@ -43,6 +44,7 @@ pub use modes::{
     SiteMode,
 };
 pub use openings::{Opening, OpeningsInForce};
+pub use overview::{Listed, Overview, OverviewState, PacketSum, ReasonSum};
 pub use peers::{KnownPeer, MAX_PEERS_SHOWN, OutsideTrust, PeerStatus, PeersReport, peer_list};
 pub use prefixes::{
     AdmissionContext, AdmissionSource, Admitted, AdmittedPrefix, ListOriginName, PrefixStatus,

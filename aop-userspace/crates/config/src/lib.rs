@@ -38,7 +38,7 @@ pub use http::{ClientCertForwarding, ForwardedHeaders, HeaderNames, HttpConfig, 
 use ipnet::IpNet;
 pub use list_url::{ListUrl, Networks};
 pub use listeners::ProxySenders;
-pub use monitor::MonitorAddress;
+pub use monitor::{MonitorAddress, MonitorConfig, StatusPage};
 pub use prefixes::PrefixSource;
 pub use rules::{
     CertificateRules, CrlScope, OnExpiry, RequiredKey, RequiredSan, Resumption, Revocation, SpkiPin,
@@ -75,8 +75,8 @@ pub struct StartupConfig {
     pub limits: Limits,
     /// The group that may read the status on the read-only control socket, if configured.
     pub readers: Option<String>,
-    /// The address of the monitoring endpoint, if configured.
-    pub monitor: Option<MonitorAddress>,
+    /// The monitoring endpoint, if configured.
+    pub monitor: Option<MonitorConfig>,
 }
 
 /// The limits on concurrent connections, and the number of workers.

@@ -1,6 +1,24 @@
-//! The address of the monitoring endpoint: `[monitor]`.
+//! The monitoring endpoint: `[monitor]`.
 
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
+
+/// The monitoring endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MonitorConfig {
+    /// Its address.
+    pub address: MonitorAddress,
+    /// Whether it serves the status page.
+    pub page: StatusPage,
+}
+
+/// Whether the status page for people is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusPage {
+    /// It is, to browsers on this host.
+    Served,
+    /// It is not.
+    Off,
+}
 
 /// An address that only this host can reach.
 #[derive(Clone, Debug, PartialEq, Eq)]

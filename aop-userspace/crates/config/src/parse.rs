@@ -14,9 +14,9 @@ use jiff::SignedDuration;
 use toml::Spanned;
 
 use crate::{
-    Config, ConfigError, FirewallConfig, Interfaces, Limits, Paths, ReloadableConfig,
-    StartupConfig, listeners, prefixes, sites,
-    toml_schema::{RawConfig, RawFirewall, RawLimits, RawMode, RawPaths},
+    Config, ConfigError, FirewallConfig, Interfaces, Limits, MonitorConfig, Paths,
+    ReloadableConfig, StartupConfig, StatusPage, listeners, prefixes, sites,
+    toml_schema::{RawConfig, RawFirewall, RawLimits, RawMode, RawMonitor, RawPaths},
 };
 
 /// The file that is being read, so that errors name file and line.
@@ -78,7 +78,7 @@ pub(crate) fn config(raw: RawConfig, src: &SourceFile<'_>) -> Result<Config, Con
             paths: paths(raw.paths, src),
             limits: limits(&raw.limits, src)?,
             readers: raw.control.readers,
-            monitor: raw.monitor.listen.map(|text| src.parse(&text)).transpose()?,
+            monitor: monitor(&raw.monitor, src)?,
         },
         live: ReloadableConfig {
             interfaces: interfaces(&raw.firewall, src)?,
@@ -189,6 +189,22 @@ fn limits(raw: &RawLimits, src: &SourceFile<'_>) -> Result<Limits, ConfigError> 
             Some(raw) => Err(src.error(raw.span(), "limits.workers must be 1 to 1024"))?,
         },
     })
+}
+
+fn monitor(raw: &RawMonitor, src: &SourceFile<'_>) -> Result<Option<MonitorConfig>, ConfigError> {
+    let page = match &raw.page {
+        Some(page) if *page.get_ref() => StatusPage::Served,
+        Some(_) | None => StatusPage::Off,
+    };
+    match (&raw.listen, &raw.page) {
+        (Some(text), _) => Ok(Some(MonitorConfig { address: src.parse(text)?, page })),
+        (None, Some(written)) if page == StatusPage::Served => Err(src.error(
+            written.span(),
+            "monitor.page needs monitor.listen, and that is missing. Add an address of this host \
+             alone, such as listen = \"127.0.0.1:9465\", or remove page",
+        )),
+        (None, _) => Ok(None),
+    }
 }
 
 fn cidrs(raw: &[Spanned<String>], src: &SourceFile<'_>) -> Result<Vec<IpNet>, ConfigError> {

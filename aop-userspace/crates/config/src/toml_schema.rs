@@ -122,6 +122,7 @@ pub(crate) struct RawReload {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawMonitor {
     pub(crate) listen: Option<Spanned<String>>,
+    pub(crate) page: Option<Spanned<bool>>,
 }
 
 #[derive(Deserialize, Default)]

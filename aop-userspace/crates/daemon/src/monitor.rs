@@ -1,8 +1,9 @@
-//! The pages of the monitor: `/healthz`, `/readyz` and `/metrics`.
+//! The pages of the monitor: `/healthz`, `/readyz`, `/metrics`, and the data of the status page.
 
 mod cached;
 mod liveness;
 mod metrics;
+mod overview;
 mod readiness;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use aop_monitor::{Page, PageStatus, Pages};
 pub(super) use liveness::{LivenessProbe, LivenessResponder, liveness};
 use metrics::{Format, Metrics};
+use overview::OverviewData;
 use readiness::Readiness;
 
 use super::Daemon;
@@ -19,12 +21,14 @@ pub(super) struct MonitorPages {
     probe: LivenessProbe,
     readiness: Readiness,
     metrics: Metrics,
+    overview: OverviewData,
 }
 
 impl MonitorPages {
     pub(super) fn new(daemon: Arc<Daemon>, probe: LivenessProbe) -> Self {
         let metrics = Metrics::new(Arc::clone(&daemon));
-        Self { probe, readiness: Readiness::new(daemon), metrics }
+        let overview = OverviewData::new(Arc::clone(&daemon));
+        Self { probe, readiness: Readiness::new(daemon), metrics, overview }
     }
 }
 
@@ -50,6 +54,13 @@ impl Pages for MonitorPages {
             Ok(body) => {
                 Page { status: PageStatus::Good, content_type: format.content_type(), body }
             }
+            Err(error) => Page::text(PageStatus::Failed, &error.to_string()),
+        }
+    }
+    async fn overview(&self) -> Page {
+        let obstacles = self.readiness.obstacles().await;
+        match self.overview.json(obstacles).await {
+            Ok(body) => Page { status: PageStatus::Good, content_type: "application/json", body },
             Err(error) => Page::text(PageStatus::Failed, &error.to_string()),
         }
     }

@@ -172,8 +172,11 @@ fn differing(old: &StartupConfig, new: &StartupConfig) -> Vec<&'static str> {
     if old.readers != new.readers {
         keys.push("control.readers");
     }
-    if old.monitor != new.monitor {
+    let address = |config: &StartupConfig| config.monitor.as_ref().map(|it| it.address.clone());
+    if address(old) != address(new) {
         keys.push("monitor.listen");
+    } else if old.monitor != new.monitor {
+        keys.push("monitor.page");
     }
     if old.limits != new.limits {
         keys.push("limits.connections, handshakes, per_peer or workers");

@@ -78,10 +78,10 @@ pub(super) fn begin(
     };
     let control = ControlSocket::bind(runtime, settings.readers.as_deref())?;
     let monitor = match &settings.monitor {
-        Some(address) => {
-            let handed = address.port().and_then(|address| origin.claim(address));
+        Some(config) => {
+            let handed = config.address.port().and_then(|address| origin.claim(address));
             let before = predecessor.and_then(HandoverSource::process);
-            Some(Monitor::bind(address, handed, before)?)
+            Some(Monitor::bind(config, handed, before)?)
         }
         None => None,
     };

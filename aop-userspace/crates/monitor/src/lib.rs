@@ -1,4 +1,5 @@
-//! The monitor: serves `/healthz`, `/readyz` and `/metrics` over HTTP. The daemon makes the pages.
+//! The monitor: serves `/healthz`, `/readyz` and `/metrics` over HTTP, and the status page at `/`.
+//! The daemon makes the pages, and the data of the status page.
 //!
 //! Off unless configured, and reachable from this host alone. Its clients get few resources: a few
 //! connections at a time, a short head, one request each, and some seconds for everything.
@@ -6,10 +7,12 @@
 mod connection;
 mod listener;
 mod page;
+mod request_host;
+mod status_page;
 
 use std::{io, net::TcpListener, sync::Arc, time::Duration};
 
-use aop_config::MonitorAddress;
+use aop_config::{MonitorAddress, MonitorConfig, StatusPage};
 use listener::MonitorListener;
 pub use page::{Page, PageStatus, Pages};
 use rustix::process::Pid;
@@ -27,6 +30,7 @@ const LAST: Duration = Duration::from_millis(250);
 pub struct Monitor {
     listener: MonitorListener,
     address: MonitorAddress,
+    page: StatusPage,
 }
 
 /// The address cannot be bound.
@@ -56,13 +60,14 @@ impl Monitor {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn bind(
-        address: &MonitorAddress,
+        config: &MonitorConfig,
         handed: Option<TcpListener>,
         before: Option<Pid>,
     ) -> Result<Self, MonitorError> {
+        let MonitorConfig { address, page } = config;
         let listener = MonitorListener::take(address, handed, before);
         let failed = |error| MonitorError { address: address.clone(), error };
-        Ok(Self { listener: listener.map_err(failed)?, address: address.clone() })
+        Ok(Self { listener: listener.map_err(failed)?, address: address.clone(), page: *page })
     }
 
     /// Makes the socket visible to clients.
@@ -119,7 +124,8 @@ impl Monitor {
                     continue;
                 }
             };
-            let (connection, stop) = (connection::answer(stream, pages.clone()), stop.clone());
+            let (connection, stop) =
+                (connection::answer(stream, pages.clone(), self.page), stop.clone());
             tasks.spawn(async move {
                 let end = async {
                     stop.cancelled().await;

@@ -14,6 +14,9 @@ pub trait Pages: Send + Sync + 'static {
     /// `/metrics`, in a format that the client's `accept` header allows. It is empty if the client
     /// sent none.
     fn metrics(&self, accept: &str) -> impl Future<Output = Page> + Send;
+
+    /// The data of the status page, in JSON.
+    fn overview(&self) -> impl Future<Output = Page> + Send;
 }
 
 /// A page.
@@ -36,6 +39,17 @@ pub enum PageStatus {
     Unavailable,
     /// The page cannot be made: 500.
     Failed,
+}
+
+impl PageStatus {
+    /// The status code of HTTP.
+    pub(super) const fn code(self) -> u16 {
+        match self {
+            Self::Good => 200,
+            Self::Unavailable => 503,
+            Self::Failed => 500,
+        }
+    }
 }
 
 impl Page {

@@ -82,6 +82,13 @@ fn a_limit_outside_its_range_and_a_bad_duration_are_named() {
         ("admission", "drain = \"ten\"", ["\"ten\"", "such as 10s, 5m or 1h"]),
         ("admission", "trust = \"\"", ["\"\"", "such as 10s, 5m or 1h"]),
         ("monitor", "listen = \"0.0.0.0:1\"", ["\"0.0.0.0:1\"", "127.0.0.1:9465"]),
+        ("monitor", "page = true", ["monitor.page needs monitor.listen", "127.0.0.1:9465"]),
+        ("monitor", "page = \"yes\"", ["\"yes\"", "expected a boolean"]),
+        (
+            "monitor",
+            "page = true\nlisten = \"192.0.2.1:80\"",
+            ["only this host may reach the monitor", "unix:/run/aop/monitor.sock"],
+        ),
     ] {
         refused(&good, &format!("[{table}]\n{line}"), &words);
     }

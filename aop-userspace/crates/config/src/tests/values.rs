@@ -7,9 +7,9 @@ use aop_common::{Mode, layout::Ports};
 use super::{LISTENER, SITE, read, site_with};
 use crate::{
     AttachPreference, ClientCa, ClientCertForwarding, CrlScope, FirewallConfig, ForwardedHeaders,
-    HeaderNames, HttpConfig, Interfaces, Limits, MonitorAddress, OnExpiry, OnRefusal, PrefixSource,
-    ProxyProtocol, RequiredKey, RequiredSan, Resumption, SpkiPin, UdpPolicy, Upstream,
-    UpstreamCheck, WatchedFiles,
+    HeaderNames, HttpConfig, Interfaces, Limits, MonitorAddress, MonitorConfig, OnExpiry,
+    OnRefusal, PrefixSource, ProxyProtocol, RequiredKey, RequiredSan, Resumption, SpkiPin,
+    StatusPage, UdpPolicy, Upstream, UpstreamCheck, WatchedFiles,
 };
 
 fn seconds(number: u64) -> Duration {
@@ -67,15 +67,15 @@ fn the_keys_of_the_process_reach_their_fields() {
     let config = read(&format!(
         "{LISTENER}proxy_from = [\"192.0.2.0/24\"]\n{SITE}\
          [terminator]\nuser = \"web\"\n[control]\nreaders = \"staff\"\n\
-         [monitor]\nlisten = \"127.0.0.1:9465\"\n[reload]\nwatch = \"all\"\n\
+         [monitor]\nlisten = \"127.0.0.1:9465\"\npage = true\n[reload]\nwatch = \"all\"\n\
          [limits]\nconnections = 1\nhandshakes = 2\nper_peer = 1000000\nworkers = 1024\n\
          deadline = \"1s\"\ndrain = \"720h\"\nlinger = \"0s\"\n"
     ))
     .expect("a configuration");
     let fixed = config.fixed;
     assert_eq!((fixed.user.as_deref(), fixed.readers.as_deref()), (Some("web"), Some("staff")));
-    let monitor = "127.0.0.1:9465".parse().expect("an address");
-    assert_eq!(fixed.monitor, Some(MonitorAddress::Loopback(monitor)));
+    let address = MonitorAddress::Loopback("127.0.0.1:9465".parse().expect("an address"));
+    assert_eq!(fixed.monitor, Some(MonitorConfig { address, page: StatusPage::Served }));
     let limits = Limits { connections: 1, handshakes: 2, per_peer: 1_000_000, workers: Some(1024) };
     assert_eq!(fixed.limits, limits);
     let live = config.live;
@@ -85,6 +85,17 @@ fn the_keys_of_the_process_reach_their_fields() {
     let local = "198.51.100.1:443".parse().expect("an address");
     assert!(live.senders.expects_header("192.0.2.7".parse().expect("an address"), local));
     assert!(!live.senders.expects_header("192.0.3.7".parse().expect("an address"), local));
+}
+
+#[test]
+fn the_status_page_is_off_unless_it_is_asked_for() {
+    for lines in ["", "page = false\n"] {
+        let text = format!("{LISTENER}{SITE}[monitor]\nlisten = \"unix:/a\"\n{lines}");
+        let monitor = read(&text).expect(lines).fixed.monitor;
+        assert_eq!(monitor.map(|it| it.page), Some(StatusPage::Off));
+    }
+    let without = read(&format!("{LISTENER}{SITE}[monitor]\npage = false\n"));
+    assert_eq!(without.expect("no monitor").fixed.monitor, None);
 }
 
 #[test]

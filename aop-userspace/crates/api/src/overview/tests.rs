@@ -1,0 +1,151 @@
+use std::net::Ipv4Addr;
+
+use super::*;
+use crate::{ExpiryKind, Handshakes, IdentityLevel, OpenRequestsReport, Requests, SlotUsageReport};
+
+fn overview(status: Status, obstacles: &[&str]) -> Overview {
+    let obstacles = obstacles.iter().map(|text| (*text).to_owned()).collect();
+    Overview::of(status, obstacles, "web1", Timestamp::UNIX_EPOCH)
+}
+
+fn refusal(site: &str, reason: &str, count: u64) -> RefusalCount {
+    RefusalCount { site: site.to_owned(), reason: reason.to_owned(), count }
+}
+
+fn identity(subject: &str, last_seen: i64) -> SeenIdentity {
+    let text = || subject.to_owned();
+    let seen = Timestamp::from_second(last_seen).expect("a time");
+    SeenIdentity {
+        site: text(),
+        subject: text(),
+        issuer: text(),
+        spki_sha256: text(),
+        serial: text(),
+        not_before: seen,
+        not_after: seen,
+        level: IdentityLevel::Own,
+        client_ca: Some(text()),
+        first_seen: seen,
+        last_seen: seen,
+        pulls: 1,
+    }
+}
+
+#[test]
+fn an_obstacle_is_critical_and_a_warning_alone_is_a_warning() {
+    assert_eq!(overview(Status::nothing(), &[]).state, OverviewState::Ok);
+    let warned = || Status { warnings: vec!["look".to_owned()], ..Status::nothing() };
+    assert_eq!(overview(warned(), &[]).state, OverviewState::Warning);
+    let critical = overview(warned(), &["it drains"]);
+    assert_eq!(critical.state, OverviewState::Critical);
+    assert_eq!(critical.obstacles, Listed { rows: vec!["it drains".to_owned()], total: 1 });
+    assert_eq!(critical.warnings.rows, ["look"]);
+}
+
+#[test]
+fn counters_are_summed_over_interfaces_and_over_sites() {
+    let verdict = |interface: &str, action, packets| VerdictCount {
+        interface: interface.to_owned(),
+        action,
+        reason: "unknown_source".to_owned(),
+        packets,
+        bytes: packets * 60,
+    };
+    let usage = |open| SlotUsageReport { open, limit: 9 };
+    let open = |requests, tunnels| OpenRequestsReport {
+        site: "a".to_owned(),
+        requests: usage(requests),
+        tunnels: usage(tunnels),
+    };
+    let status = Status {
+        verdicts: vec![
+            verdict("eth0", ActionName::Drop, 3),
+            verdict("eth1", ActionName::Drop, 4),
+            verdict("eth1", ActionName::WouldDrop, 5),
+        ],
+        handshakes: Handshakes {
+            refused: vec![refusal("a", "expired", 1), refusal("b", "expired", 2)],
+            observed: vec![refusal("a", "no_name", 7)],
+            ..Handshakes::default()
+        },
+        requests: Requests {
+            refused: vec![refusal("a", "wrong_host", 1)],
+            open: vec![open(1, 2), open(3, 4)],
+            ..Requests::default()
+        },
+        ..Status::nothing()
+    };
+    let overview = overview(status, &[]);
+    let sum = |action, packets| PacketSum {
+        action,
+        reason: "unknown_source".to_owned(),
+        packets,
+        bytes: packets * 60,
+    };
+    assert_eq!(overview.packets, [sum(ActionName::Drop, 7), sum(ActionName::WouldDrop, 5)]);
+    let counted = |reason: &str, count| vec![ReasonSum { reason: reason.to_owned(), count }];
+    assert_eq!(overview.refused, counted("expired", 3));
+    assert_eq!(overview.observed, counted("no_name", 7));
+    assert_eq!(overview.denied, counted("wrong_host", 1));
+    assert_eq!((overview.requests_open, overview.tunnels_open), (4, 6));
+}
+
+#[test]
+fn the_certificates_that_were_seen_last_come_first() {
+    let status = Status {
+        identities: vec![identity("old", 1), identity("new", 3), identity("between", 2)],
+        ..Status::nothing()
+    };
+    let subjects = overview(status, &[]).identities.rows.into_iter().map(|it| it.subject);
+    assert_eq!(subjects.collect::<Vec<_>>(), ["new", "between", "old"]);
+}
+
+#[test]
+fn the_document_is_bounded_whatever_the_terminator_reports() {
+    let long = "\u{1b}<img src=x>".repeat(100);
+    let many = 500;
+    let peer = |_| RefusedPeer {
+        address: Ipv4Addr::LOCALHOST.into(),
+        admitted_by: None,
+        site: long.clone(),
+        reason: long.clone(),
+        count: 1,
+        last_seen: Timestamp::UNIX_EPOCH,
+    };
+    let expiry = |_| Expiry {
+        what: ExpiryKind::Crl,
+        site: long.clone(),
+        subject: long.clone(),
+        file: long.clone(),
+        not_after: Timestamp::UNIX_EPOCH,
+    };
+    let upstream = |_| UpstreamReport {
+        site: long.clone(),
+        upstream: long.clone(),
+        good: Some(false),
+        error: Some(long.clone()),
+    };
+    let reasons = || (0..many).map(|n| refusal("a", &format!("{n}{long}"), 1)).collect();
+    let status = Status {
+        handshakes: Handshakes {
+            refused: reasons(),
+            observed: reasons(),
+            refused_lately: (0..100).map(peer).collect(),
+            ..Handshakes::default()
+        },
+        requests: Requests { refused: reasons(), ..Requests::default() },
+        upstreams: (0..100).map(upstream).collect(),
+        identities: (0..100).map(|at| identity(&long, at)).collect(),
+        ends: (0..100).map(expiry).collect(),
+        warnings: vec![long.clone(); 100],
+        unguardable: vec![long.clone(); 100],
+        ..Status::nothing()
+    };
+    let overview = overview(status, &[long.as_str(); 100]);
+    assert_eq!((overview.identities.rows.len(), overview.identities.total), (MAX_ROWS, 100));
+    let others = overview.refused.iter().find(|sum| sum.reason == OTHER).expect("a sum");
+    assert_eq!((overview.refused.len(), others.count), (MAX_REASONS + 1, 436));
+    let text = serde_json::to_string(&overview).expect("JSON");
+    assert!(text.len() < 512 * 1024, "{} bytes", text.len());
+    assert!(!text.contains("\\u001b"), "a control character is left");
+}
