@@ -36,12 +36,10 @@ const MOST_DEPTH: usize = 100;
 #[derive(Debug, thiserror::Error)]
 pub enum NginxError {
     /// It is larger than [`MOST_BYTES`].
-    #[error("{name} has {bytes} bytes, more than {MOST_BYTES}: give only the files that matter")]
+    #[error("{name} has more than {MOST_BYTES} bytes: give only the files that matter")]
     TooLarge {
         /// Its name.
         name: String,
-        /// Its length.
-        bytes: usize,
     },
     /// It is no configuration of nginx.
     #[error("{at}: {problem}")]

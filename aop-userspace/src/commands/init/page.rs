@@ -16,8 +16,14 @@ pub(super) fn not_taken(report: &InitReport) -> Vec<String> {
     }
     let mut text = vec!["not taken over, or different:".to_owned()];
     for NotTakenOver { at, what, why } in &report.not_taken {
-        text.extend(at.iter().map(|at| format!("  {}", printable(at))));
-        text.extend(hanging("    ", "    ", &printable(&format!("{what}: {why}"))));
+        let told = printable(&format!("{what}: {why}"));
+        match at {
+            Some(at) => {
+                text.push(format!("  {}", printable(at)));
+                text.extend(hanging("    ", "    ", &told));
+            }
+            None => text.extend(hanging("  ", "    ", &told)),
+        }
     }
     text.push(String::new());
     text

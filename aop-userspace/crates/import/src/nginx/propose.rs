@@ -36,7 +36,7 @@ pub fn propose(
     is_free: &dyn Fn(u16) -> bool,
 ) -> Result<Proposal, NginxError> {
     if input.len() > MOST_BYTES {
-        return Err(NginxError::TooLarge { name: name.to_owned(), bytes: input.len() });
+        return Err(NginxError::TooLarge { name: name.to_owned() });
     }
     let text = String::from_utf8_lossy(input);
     let dump = dump::split(&text, name);
