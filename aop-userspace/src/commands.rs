@@ -8,6 +8,7 @@ mod drops;
 mod explain;
 mod fetch_list;
 mod identities;
+mod init;
 mod load;
 mod man_pages;
 mod mode;
@@ -51,6 +52,8 @@ verbs! {
     Run(run::RunCommand),
     /// Load the firewall as configured and exit: for boot, before the network is up
     Load(load::LoadCommand),
+    /// Write a first configuration from what this host has, or from that of nginx
+    Init(init::InitCommand),
     /// Check the configuration and every file that it names; changes nothing
     Check(check::CheckCommand),
     /// Show the state of the firewall and the terminator; works without a daemon too

@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 pub(crate) use differential::Frames;
 
 /// The cargo-fuzz targets, by the names of their files in `fuzz/fuzz_targets`.
-const TARGETS: [&str; 9] = [
+const TARGETS: [&str; 10] = [
     "policy",
     "prefixes",
     "config",
@@ -22,6 +22,7 @@ const TARGETS: [&str; 9] = [
     "hpack",
     "http2_connection",
     "http2_exchange",
+    "nginx",
 ];
 const DIFFERENTIAL: &str = "differential";
 

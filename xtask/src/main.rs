@@ -138,7 +138,7 @@ enum Verb {
     /// in the kernel (needs root); the other targets use cargo-fuzz.
     Fuzz {
         /// policy, prefixes, config, proxy, http1_request, http1_response, hpack,
-        /// http2_connection, http2_exchange or differential [default: all but the last]
+        /// http2_connection, http2_exchange, nginx or differential [default: all but the last]
         target: Option<String>,
         /// How long each cargo-fuzz target runs
         #[arg(long, default_value_t = 60)]

@@ -9,7 +9,7 @@ use aop_api::{
     CheckReport, CheckedCertificate, CheckedFile, CheckedList, CheckedSite, Finding, FindingOutcome,
 };
 use aop_config::Config;
-use aop_daemon::prepare;
+use aop_daemon::{CheckedConfig, DaemonError, prepare, prepare_text};
 use aop_diagnose::doctor::check_start;
 use aop_tls::SiteFiles;
 use clap::Args;
@@ -37,7 +37,7 @@ impl CheckCommand {
         let file = &self.file.config;
         let (mut checked, prefixes) = check_files(file);
         if !self.files {
-            add_findings_of_start(&mut checked, file)?;
+            add_findings_of_start(&mut checked, Config::load(file).ok().as_ref())?;
         }
         self.output.print(&checked, |checked| match &prefixes {
             Ok(prefixes) => lines(report(checked, file, *prefixes)),
@@ -52,8 +52,29 @@ impl CheckCommand {
 
 /// Checks `file` and every file that it names; the `Ok` value is the number of admitted prefixes.
 pub(super) fn check_files(file: &Path) -> (CheckReport, anyhow::Result<usize>) {
+    report_of(file, Config::load(file).ok(), prepare(file))
+}
+
+/// Checks `text`, which is to become the content of `file`, every file that it names, and this
+/// host.
+pub(super) fn check_text(
+    file: &Path,
+    text: &str,
+) -> anyhow::Result<(CheckReport, anyhow::Result<usize>)> {
+    let config = Config::parse(file, text).ok();
+    let prepared = prepare_text(file, text.to_owned());
+    let (mut checked, prefixes) = report_of(file, config.clone(), prepared);
+    add_findings_of_start(&mut checked, config.as_ref())?;
+    Ok((checked, prefixes))
+}
+
+fn report_of(
+    file: &Path,
+    config: Option<Config>,
+    prepared: Result<CheckedConfig, DaemonError>,
+) -> (CheckReport, anyhow::Result<usize>) {
     // A file that prevents a start must not hide what is wrong with the others.
-    let sites = Config::load(file).map_or(Vec::new(), |config| config.live.sites);
+    let sites = config.map_or(Vec::new(), |config| config.live.sites);
     let files = SiteFiles::on_disk();
     let mut checked = CheckReport {
         file: file.display().to_string(),
@@ -63,7 +84,7 @@ pub(super) fn check_files(file: &Path) -> (CheckReport, anyhow::Result<usize>) {
         mistakes: Vec::new(),
         sites: sites.iter().map(|site| checked_site(site, &files)).collect(),
     };
-    match prepare(file) {
+    match prepared {
         Ok(prepared) => {
             checked.good = true;
             checked.warnings = prepared.all_warnings();
@@ -79,10 +100,10 @@ pub(super) fn check_files(file: &Path) -> (CheckReport, anyhow::Result<usize>) {
 }
 
 /// Adds what a start would meet on this host.
-fn add_findings_of_start(checked: &mut CheckReport, file: &Path) -> anyhow::Result<()> {
+fn add_findings_of_start(checked: &mut CheckReport, config: Option<&Config>) -> anyhow::Result<()> {
     // Without a configuration the error is the whole report.
-    let Ok(config) = Config::load(file) else { return Ok(()) };
-    for Finding { result, said, cure, .. } in check_start(&config)? {
+    let Some(config) = config else { return Ok(()) };
+    for Finding { result, said, cure, .. } in check_start(config)? {
         let text = format!("{said}. Cure: {}", cure.unwrap_or_default());
         if result == FindingOutcome::Wrong {
             checked.mistakes.push(text.clone());

@@ -7,6 +7,7 @@ use std::{path::PathBuf, process::ExitCode};
 use aop_diagnose::doctor::{CertificatePair, HostContext, diagnose};
 use clap::Args;
 
+pub(super) use self::page::hanging;
 use super::check::check_files;
 use crate::{
     arguments::{ConfigFile, Output},

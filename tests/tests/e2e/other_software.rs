@@ -3,6 +3,7 @@
 
 mod curl;
 mod grpc;
+mod import;
 mod mutants;
 mod nghttp;
 mod servers;

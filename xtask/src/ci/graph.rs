@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::command;
 
 /// The crates of the product, leaf first. Each may depend on crates above it, and on no other.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 20] = [
     "aop-common",
     "aop-packets",
     "aop-http",
@@ -18,6 +18,7 @@ const ORDER: [&str; 19] = [
     "aop-storage",
     "aop-listeners",
     "aop-config",
+    "aop-import",
     "aop-sandbox",
     "aop-tls",
     "aop-firewall",

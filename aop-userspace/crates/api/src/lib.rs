@@ -13,6 +13,7 @@ mod doctor;
 mod explain;
 mod handover;
 mod identities;
+mod init;
 mod modes;
 mod names;
 mod openings;
@@ -39,6 +40,7 @@ pub use explain::{
 };
 pub use handover::{Release, UpgradeResult};
 pub use identities::{IdentityLevel, SeenIdentities, SeenIdentity, SiteIdentities};
+pub use init::{InitReport, InitSite, NotTakenOver};
 pub use modes::{
     InterfaceMode, ModeName, ModesInForce, ModesReport, OnRefusalName, PendingMode, PortMode,
     SiteMode,

@@ -14,6 +14,7 @@ mod listeners;
 mod monitor;
 mod parse;
 mod prefixes;
+mod quoted;
 mod rules;
 mod shared_upstream;
 mod sites;
@@ -40,6 +41,7 @@ pub use list_url::{ListUrl, Networks};
 pub use listeners::ProxySenders;
 pub use monitor::{MonitorAddress, MonitorConfig, StatusPage};
 pub use prefixes::PrefixSource;
+pub use quoted::quoted;
 pub use rules::{
     CertificateRules, CrlScope, OnExpiry, RequiredKey, RequiredSan, Resumption, Revocation, SpkiPin,
 };

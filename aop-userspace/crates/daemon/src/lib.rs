@@ -61,7 +61,7 @@ pub use mode_overrides::stored_overrides;
 use monitor::MonitorPages;
 pub use openings::stored as stored_openings;
 use parking_lot::{Mutex, MutexGuard};
-pub use prepare::{CheckedConfig, prepare};
+pub use prepare::{CheckedConfig, prepare, prepare_text};
 use refresh::Refresher;
 use reload_queue::ReloadQueue;
 use service_manager::Watchdog;

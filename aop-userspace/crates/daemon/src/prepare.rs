@@ -37,7 +37,14 @@ pub struct CheckedConfig {
 /// # Errors
 /// The first error, with file and line.
 pub fn prepare(file: &Path) -> Result<CheckedConfig, DaemonError> {
-    let text = Config::text(file)?;
+    prepare_text(file, Config::text(file)?)
+}
+
+/// Reads every file that `text` names, which is or will be the content of `file`.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn prepare_text(file: &Path, text: String) -> Result<CheckedConfig, DaemonError> {
     let config = Config::parse(file, &text)?;
     let account = Account::find(config.fixed.user.as_deref())?;
     config.fixed.readers.as_deref().map(readers_group).transpose()?;

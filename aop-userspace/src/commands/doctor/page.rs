@@ -113,7 +113,7 @@ fn in_short(found: &[&Finding]) -> Vec<String> {
 
 /// Wraps `text`: the first line starts with `first`, the others with `rest`. A word that is longer
 /// than a line stays whole, so that it can be copied.
-fn hanging(first: &str, rest: &str, text: &str) -> Vec<String> {
+pub(in crate::commands) fn hanging(first: &str, rest: &str, text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = first.to_owned();
     let mut fresh = true;

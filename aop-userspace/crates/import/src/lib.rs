@@ -1,0 +1,13 @@
+//! Proposes a configuration of aop from what a host has: the configuration of nginx, its
+//! interfaces, its certificates.
+//!
+//! Text in, proposal out: nothing here reads a file, starts a process or acts on a proposal.
+//! [`nginx::propose`] reads the output of `nginx -T`, [`Proposal::toml`] writes aop's
+//! configuration, and [`Proposal::nginx_blocks`] the server blocks that nginx needs on the
+//! loopback. Everything that is not taken over is in [`Proposal::not_taken`], with file and line.
+
+pub mod nginx;
+mod proposal;
+mod template;
+
+pub use proposal::{FoundCertificate, HostFacts, NotTaken, Proposal, ProposedSite, SiteUse};
