@@ -163,7 +163,10 @@ enum Verb {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
-    /// Build the Debian package in target/release/dist.
+    /// Build the Debian package in target/release/dist; test it, and publish it in a repository.
+    ///
+    /// The bytes of the package depend on the sources and the compilers alone: paths are mapped to
+    /// fixed names, and its time is that of the last commit, or SOURCE_DATE_EPOCH.
     Dist(dist::Dist),
     /// Type the commands of the documents, as they stand, on booted Debian 12 and 13. Needs root.
     ///
@@ -218,7 +221,7 @@ fn perform(verb: Verb) -> Result<()> {
             fuzz::run(target.as_deref(), seconds, fuzz::Frames { count: frames, seed })
         }
         Verb::Mutants { package, arguments } => mutants::run(&package, &arguments),
-        Verb::Dist(dist) => dist::run(dist),
+        Verb::Dist(dist) => dist::run(&dist),
         Verb::Walk(walk) => walk::run(&walk),
         Verb::Ci => ci::run(),
     }
