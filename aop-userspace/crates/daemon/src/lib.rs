@@ -11,7 +11,9 @@ mod admitted_extra;
 mod answers;
 mod audit_log;
 mod background;
+mod changed_config;
 mod config_digest;
+mod crash_record;
 mod deadlines;
 mod enforce_preflight;
 mod error;
@@ -46,12 +48,14 @@ mod upgrade;
 
 use std::{ffi::OsString, future::pending, path::Path, pin::pin, sync::Arc, time::Instant};
 
+use aop_api::CrashReport;
 use aop_config::StartupConfig;
 use aop_control::RequestHandler;
 use aop_firewall::{Firewall, PacketLog};
 use aop_monitor::MonitorEnd;
 use aop_sandbox::Launcher;
 use audit_log::AuditLog;
+pub use crash_record::stored_crash;
 pub use error::DaemonError;
 pub use identity_store::load as stored_identities;
 use lifecycle::Lifecycle;
@@ -98,6 +102,8 @@ pub(crate) struct Daemon {
     terminator: Option<TerminatorHandle>,
     handover: Handover,
     audit: AuditLog,
+    /// The last crash of an earlier run.
+    last_crash: Option<CrashReport>,
     /// The pulls that observing sites relayed in earlier runs.
     evidence: SiteEvidence,
 }
@@ -164,6 +170,7 @@ pub async fn run(
         terminator = daemon.terminator.as_ref().map(TerminatorHandle::pid),
         "ready"
     );
+    crash_record::begin(&daemon.settings.paths.state, daemon.last_crash.as_ref());
     service_manager::ready("serving");
     let ended = daemon.run_until_stopped(&mut signals).await;
     stop.cancel();
@@ -172,6 +179,7 @@ pub async fn run(
     tasks.wait().await;
     // Not left to `Drop`: a fetch that hangs may hold its reference to the daemon for longer.
     daemon.terminator.iter().for_each(TerminatorHandle::end);
+    daemon.record_end(&ended);
     ended
 }
 
@@ -199,7 +207,6 @@ impl Daemon {
                 () = watchdog.tick() => {}
                 () = &mut hanging => {}
                 error = self.terminator_exited() => {
-                    tracing::error!("{error}");
                     self.handover.predecessors.drop_all();
                     return Err(error.into());
                 }

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use aop_api::{PeerStatus, RefusalCount, Requests, SeenIdentity, SlotUsageReport, Status};
 use aop_types::Refusal;
 
-use super::{Colours, ago, clip, date};
+use super::{Colours, age, clip, when};
 
 /// How many rows of packets and of refusals are shown.
 const MAX_ROWS: usize = 8;
@@ -88,6 +88,10 @@ fn handshakes(status: &Status, colours: Colours) -> Vec<String> {
         rows.push(format!("{count:>10} from addresses that enforce would block"));
     }
     rows.extend(refusal_rows(&handshakes.refused, "refused"));
+    let own: u64 = handshakes.refused_from_this_host.iter().map(|refusal| refusal.count).sum();
+    if own > 0 {
+        rows.push(format!("{own:>10} of these from this host itself, as `aop doctor` makes them"));
+    }
     for refusal in largest(&handshakes.refused_from_admitted) {
         rows.push(refusal_row(refusal, FROM_ADMITTED));
         // aop never bans the address, because all customers of the CDN share it.
@@ -141,7 +145,7 @@ fn peer(peer: &PeerStatus) -> String {
         "{}: {} handshakes, last {} ago, site {}",
         peer.address,
         peer.handshakes,
-        ago(peer.last_seen),
+        age(peer.last_seen),
         peer.site.as_deref().unwrap_or("no longer configured")
     )
 }
@@ -151,9 +155,9 @@ fn identity(identity: &SeenIdentity) -> String {
         "{}: {}, expires {}, {} pulls, last {} ago",
         identity.site,
         clip(&identity.subject),
-        date(identity.not_after),
+        when(identity.not_after),
         identity.pulls,
-        ago(identity.last_seen),
+        age(identity.last_seen),
     )
 }
 
