@@ -15,7 +15,7 @@ pub(crate) use self::{
     fold::{hanging, terminal_columns},
     status_screen::{check_line, prefix_lines, render_status},
     summary::{StateText, confirmed, headline, headline_mode, interface_state},
-    text::{age, count, date, lines, when},
+    text::{age, count, date, distance, lines, when},
 };
 
 /// Writes `text` to standard output. A reader that closed the pipe early (`| head`) is no error.

@@ -1,5 +1,5 @@
-//! `aop man-pages`: writes the man pages of the package: one for each verb, from its arguments, with
-//! the sections that arguments do not tell.
+//! `aop man-pages`: writes the man pages of the package: one for each verb, from its arguments,
+//! with the sections that arguments do not tell.
 
 use std::{fs, path::PathBuf, process::ExitCode};
 
@@ -18,7 +18,9 @@ pub(crate) struct ManPagesCommand {
 impl ManPagesCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let cannot = || format!("cannot write man pages to {}", self.folder.display());
-        clap_mangen::generate_to(Cli::command(), &self.folder).with_context(cannot)?;
+        // The exit codes below the help have a section of their own here.
+        let command = Cli::command().after_help(None::<&str>);
+        clap_mangen::generate_to(command, &self.folder).with_context(cannot)?;
         for file in fs::read_dir(&self.folder).with_context(cannot)? {
             let path = file.with_context(cannot)?.path();
             let more = match path.file_name().and_then(|name| name.to_str()) {

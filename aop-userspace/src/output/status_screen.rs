@@ -10,7 +10,7 @@ use aop_api::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Colours, StateText, Tone, age, confirmed, count, fold::fold, headline, headline_mode,
+    Colours, StateText, Tone, age, confirmed, count, distance, fold::fold, headline, headline_mode,
     interface_state, when,
 };
 
@@ -21,7 +21,7 @@ const SOON: i64 = 90 * 86_400;
 /// the warnings are above the last one, where a terminal still shows them.
 pub(crate) fn render_status(status: &Status, colours: Colours, columns: usize) -> String {
     let health = status.health(Timestamp::now());
-    let mut lines = vec![first_line(status, &health, colours), String::new()];
+    let mut lines = vec![first_line(status, &health, colours)];
     lines.extend(interfaces(status, colours));
     lines.extend(modes(status));
     lines.extend(prefix_lines(&status.prefixes));

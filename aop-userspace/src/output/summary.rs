@@ -65,12 +65,12 @@ fn enforces_in_part(status: &Status, interface: &str) -> bool {
         || status.modes.ports.iter().any(|own| own.mode == ModeName::Enforce)
 }
 
-/// The mode and the daemon: `enforcing, running for 1 d 1 h (process 812), 3 connections open`.
+/// The mode and the daemon: `enforcing, up 1 d 1 h (process 812), 3 connections open`.
 pub(crate) fn headline(status: &Status) -> String {
     let (mode, _) = headline_mode(status);
     match &status.daemon {
         Some(DaemonReport { pid, uptime_seconds, open_connections, .. }) => format!(
-            "{mode}, running for {} (process {pid}), {} open",
+            "{mode}, up {} (process {pid}), {} open",
             duration_text(*uptime_seconds),
             count(usize::try_from(*open_connections).unwrap_or(usize::MAX), "connection"),
         ),

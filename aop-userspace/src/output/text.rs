@@ -38,6 +38,13 @@ pub(crate) fn age(moment: Timestamp) -> String {
     duration_text(u64::try_from(seconds).unwrap_or(0))
 }
 
+/// How far `moment` is, for tables: `in 3 d 0 h`, or `2 h 1 min ago`.
+pub(crate) fn distance(moment: Timestamp) -> String {
+    let seconds = moment.duration_since(Timestamp::now()).as_secs();
+    let time = duration_text(seconds.unsigned_abs());
+    if seconds > 0 { format!("in {time}") } else { format!("{time} ago") }
+}
+
 /// `2 h 1 min ago (2026-07-01 15:04 UTC)`.
 pub(crate) fn when(moment: Timestamp) -> String {
     moment_text(moment, Timestamp::now())

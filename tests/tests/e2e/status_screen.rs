@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{IpVersion, Pull};
+use aop_tests::{IpVersion, Pull, wait};
+use nix::sys::signal::Signal;
 
-use crate::stage::{Stage, on_changed_stage, on_stage};
+use crate::stage::{SOON, Stage, on_changed_stage, on_stage};
+use crate::status_check::without_warnings;
 
 /// The screen, in lines of at most 80 columns.
 fn screen(stage: &Stage) -> Result<String> {
@@ -24,7 +26,7 @@ fn words(screen: &str) -> String {
 
 #[test]
 fn the_verdict_is_first_and_last_and_a_healthy_screen_has_24_lines_at_most() {
-    on_stage(|stage| {
+    on_changed_stage(without_warnings, |stage| {
         stage.edge_is_served()?;
         stage.refuses(
             &Pull::by_edge(&stage.lab, IpVersion::V4).no_certificate(),
@@ -43,7 +45,10 @@ fn the_verdict_is_first_and_last_and_a_healthy_screen_has_24_lines_at_most() {
 #[test]
 fn warnings_stand_above_the_last_line() {
     on_changed_stage(
-        |config, _| config.mode = "observe",
+        |config, lab| {
+            without_warnings(config, lab);
+            config.mode = "observe";
+        },
         |stage| {
             stage.daemon.must_run("mode enforce --confirm 5m --force")?;
             stage.daemon.must_run("open --from 192.0.2.10 --for 5m")?;
@@ -60,7 +65,7 @@ fn warnings_stand_above_the_last_line() {
 
 #[test]
 fn a_file_that_is_not_what_runs_is_a_warning_until_the_reload() {
-    on_stage(|stage| {
+    on_changed_stage(without_warnings, |stage| {
         let changed = |stage: &Stage| anyhow::Ok(stage.daemon.status()?.json()["daemon"].clone());
         ensure!(changed(stage)?["config_changed"].is_null());
         let good = stage.config.text();
@@ -77,13 +82,24 @@ fn a_file_that_is_not_what_runs_is_a_warning_until_the_reload() {
 }
 
 #[test]
-fn a_crash_is_shown_with_its_time_and_an_ordered_stop_and_an_upgrade_are_none() {
+fn an_ordered_stop_and_an_upgrade_are_no_crash() {
     on_stage(|stage| {
         stage.daemon.stop()?;
         stage.daemon.run()?;
         ensure!(stage.daemon.status()?.json()["last_crash"].is_null());
-        stage.daemon.upgrade()?;
+        let new = stage.daemon.upgrade()?;
         ensure!(stage.daemon.status()?.json()["last_crash"].is_null());
+        new.signal(Signal::SIGTERM)?;
+        let ended = || stage.daemon.status().ok().filter(|it| it.json()["daemon"].is_null());
+        wait::until("it has ended", SOON, ended)?;
+        ensure!(!screen(stage)?.contains("crash"), "a crash without one");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_crash_is_shown_with_its_time_and_stays_on_record() {
+    on_stage(|stage| {
         stage.daemon.kill();
         let text = words(&screen(stage)?);
         ensure!(text.contains("aop was killed, or it crashed; that run began "), "{text}");
@@ -92,7 +108,6 @@ fn a_crash_is_shown_with_its_time_and_an_ordered_stop_and_an_upgrade_are_none() 
         ensure!(crash["process"] == "daemon" && crash["at"].is_string(), "{crash}");
         let text = words(&screen(stage)?);
         ensure!(text.contains("! last crash ") && text.contains("aop was killed"), "{text}");
-        // It stays on record over an upgrade and an ordered restart.
         stage.daemon.upgrade()?;
         ensure!(stage.daemon.status()?.json()["last_crash"] == crash);
         Ok(())

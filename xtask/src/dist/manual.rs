@@ -28,6 +28,8 @@ pub(super) fn write(folder: &Path) -> Result<()> {
 fn render(markdown: &str) -> String {
     let mut page = Page::default();
     page.roff.control("TH", ["AOP.TOML", "5", "", "aop", ""]);
+    // No word is broken: names of keys and files are to be copied.
+    page.roff.control("nh", []);
     page.section("NAME");
     page.roff.text([roman("aop.toml - the configuration of aop")]);
     Parser::new_ext(markdown, Options::ENABLE_TABLES).for_each(|event| page.add(event));

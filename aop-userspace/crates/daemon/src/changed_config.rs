@@ -10,7 +10,7 @@ use super::Daemon;
 
 /// The configuration file beside the text that was loaded.
 #[derive(Debug, PartialEq, Eq)]
-enum FileState {
+enum ConfigOnDisk {
     AsLoaded,
     /// Its text differs. The time is that of the file, where it has one.
     Changed(Option<Timestamp>),
@@ -32,8 +32,8 @@ impl Daemon {
         let file = self.reloads.file();
         let shown = file.display();
         match compare(file, &source.text) {
-            FileState::AsLoaded => {}
-            FileState::Changed(at) => {
+            ConfigOnDisk::AsLoaded => {}
+            ConfigOnDisk::Changed(at) => {
                 let when = at
                     .map_or(String::new(), |at| format!(" {}", moment_text(at, Timestamp::now())));
                 status.warnings.push(format!(
@@ -44,21 +44,21 @@ impl Daemon {
                     daemon.config_changed = at;
                 }
             }
-            FileState::Unreadable(error) => status.warnings.push(format!(
+            ConfigOnDisk::Unreadable(error) => status.warnings.push(format!(
                 "{error}. What was loaded before stays in force, but aop could not start again"
             )),
         }
     }
 }
 
-fn compare(file: &Path, loaded: &str) -> FileState {
+fn compare(file: &Path, loaded: &str) -> ConfigOnDisk {
     match Config::text(file) {
-        Ok(text) if text == loaded => FileState::AsLoaded,
+        Ok(text) if text == loaded => ConfigOnDisk::AsLoaded,
         Ok(_) => {
             let modified = fs::metadata(file).and_then(|found| found.modified()).ok();
-            FileState::Changed(modified.and_then(|at| Timestamp::try_from(at).ok()))
+            ConfigOnDisk::Changed(modified.and_then(|at| Timestamp::try_from(at).ok()))
         }
-        Err(error) => FileState::Unreadable(error.to_string()),
+        Err(error) => ConfigOnDisk::Unreadable(error.to_string()),
     }
 }
 
@@ -71,9 +71,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let file = dir.path().join("aop.toml");
         fs::write(&file, "a").expect("written");
-        assert_eq!(compare(&file, "a"), FileState::AsLoaded);
-        assert!(matches!(compare(&file, "b"), FileState::Changed(Some(_))));
+        assert_eq!(compare(&file, "a"), ConfigOnDisk::AsLoaded);
+        assert!(matches!(compare(&file, "b"), ConfigOnDisk::Changed(Some(_))));
         fs::remove_file(&file).expect("removed");
-        assert!(matches!(compare(&file, "a"), FileState::Unreadable(_)));
+        assert!(matches!(compare(&file, "a"), ConfigOnDisk::Unreadable(_)));
     }
 }

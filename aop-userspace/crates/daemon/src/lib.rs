@@ -164,13 +164,13 @@ pub async fn run(
     }
     // A predecessor that failed to hand over would need its pins.
     daemon.firewall().iter_mut().for_each(|firewall| firewall.finish_migration());
+    crash_record::begin(&daemon.settings.paths.state, daemon.last_crash.as_ref());
     tracing::info!(
         listeners = daemon.settings.listeners.len(),
         firewall = daemon.firewall.is_some(),
         terminator = daemon.terminator.as_ref().map(TerminatorHandle::pid),
         "ready"
     );
-    crash_record::begin(&daemon.settings.paths.state, daemon.last_crash.as_ref());
     service_manager::ready("serving");
     let ended = daemon.run_until_stopped(&mut signals).await;
     stop.cancel();

@@ -55,8 +55,8 @@ pub enum LockError {
 }
 
 impl InstanceLock {
-    /// Creates `runtime` where it is missing, and takes its lock. Waits for it as long as `aop load`
-    /// may hold it, which systemd may start at the same moment.
+    /// Creates `runtime` where it is missing, and takes its lock. Waits for it for two seconds:
+    /// systemd may start `aop load` at the same moment.
     ///
     /// # Errors
     /// Another daemon holds it, or the directory cannot be used.

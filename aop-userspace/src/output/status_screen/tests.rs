@@ -153,10 +153,7 @@ fn no_line_is_wider_than_the_terminal_and_no_word_is_broken() {
 fn the_verdict_is_first_and_last_and_the_warnings_are_in_the_last_24_lines() {
     let screen = render_status(&full(), Colours::Off, COLUMNS);
     let lines: Vec<&str> = screen.lines().collect();
-    assert!(
-        lines[0].starts_with("aop 0.1.0: WARNING: observing, running for 300 d 0 h"),
-        "{screen}"
-    );
+    assert!(lines[0].starts_with("aop 0.1.0: WARNING: observing, up 300 d 0 h"), "{screen}");
     assert_eq!(lines.last(), Some(&"WARNING: 6 warnings above"), "{screen}");
     let first_warning = lines.iter().position(|line| line.starts_with("! ")).expect("a warning");
     assert!(lines.len() - first_warning <= 24, "{screen}");
@@ -187,7 +184,7 @@ fn the_check_is_one_line_without_the_mark_of_figures() {
     let line = check_line(&status, &status.health(Timestamp::now()));
     assert_eq!(
         line,
-        "AOP WARNING - observing, running for 300 d 0 h (process 4194304), 10000 connections open; \
+        "AOP WARNING - observing, up 300 d 0 h (process 4194304), 10000 connections open; \
          one two three"
     );
 }
