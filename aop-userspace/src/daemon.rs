@@ -6,12 +6,14 @@ use std::path::Path;
 use anyhow::bail;
 use aop_api::{
     AdmissionContext, ModeName, Opening, Request, Status, StrangerContext, StrangersReport,
+    moment_text,
 };
 use aop_config::{Config, Paths};
 use aop_control::{ClientError, status_from_maps};
 use aop_firewall::FirewallSnapshot;
 use aop_types::monotonic_seconds;
 use ipnet::IpNet;
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 /// Asks the daemon. Without one, the error says with `consequence` what did not happen.
@@ -105,6 +107,14 @@ fn offline_status(file: &Path, paths: &Paths) -> anyhow::Result<Status> {
             .into(),
         None => "aop is not running, and no firewall is loaded: every packet passes".into(),
     });
+    let (last_crash, unfinished) = aop_daemon::stored_crash(&paths.state);
+    status.last_crash = last_crash;
+    if let Some(since) = unfinished.filter(|_| !aop_firewall::is_in_use(&paths.pins)) {
+        status.warnings.push(format!(
+            "aop was killed, or it crashed; that run began {}. See `journalctl -u aop`",
+            moment_text(since, Timestamp::now())
+        ));
+    }
     status.openings = state.openings;
     Ok(status)
 }

@@ -5,7 +5,7 @@
 //!
 //! Exit codes: 0 success; 1 the verb failed, the configuration is bad, `prove` found a wrong
 //! verdict or `doctor` found something wrong; 2 the command line is wrong; 3 aop stopped, but the
-//! drain deadline passed and it cut connections.
+//! drain deadline passed and it cut connections. `status --check` has those of Nagios.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -29,7 +29,8 @@ use clap::Parser;
 #[command(name = "aop", version, propagate_version = true)]
 #[command(
     after_help = "Exit codes: 0 success; 1 failure, bad configuration, failed proof or something \
-                        wrong; 2 wrong command line; 3 stopped, but past the drain deadline."
+                        wrong; 2 wrong command line; 3 stopped, but past the drain deadline. Of \
+                        `aop status --check`: 0 OK, 1 warning, 2 critical, 3 unknown."
 )]
 struct Cli {
     #[command(subcommand)]

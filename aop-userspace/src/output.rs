@@ -2,6 +2,7 @@
 
 mod colours;
 mod drop_line;
+mod fold;
 mod status_screen;
 mod summary;
 mod text;
@@ -11,9 +12,10 @@ use std::io::{self, Write};
 pub(crate) use self::{
     colours::{Colours, Tone},
     drop_line::drop_line,
-    status_screen::{prefix_lines, render_status},
-    summary::{StateText, confirmed, headline_mode, interface_state},
-    text::{ago, ago_seconds, count, date, duration_text, lines},
+    fold::{hanging, terminal_columns},
+    status_screen::{check_line, prefix_lines, render_status},
+    summary::{StateText, confirmed, headline, headline_mode, interface_state},
+    text::{age, age_seconds, count, date, distance, lines, when},
 };
 
 /// Writes `text` to standard output. A reader that closed the pipe early (`| head`) is no error.

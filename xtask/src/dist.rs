@@ -8,6 +8,7 @@ mod build;
 mod check;
 mod container;
 mod host;
+mod manual;
 mod repository;
 mod reproducible;
 mod sbom;
@@ -158,15 +159,17 @@ fn given_packages(given: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
 
 /// Generates man pages and completions from the command line of the program.
 fn generate(aop: &Path, folder: &Path) -> Result<()> {
-    let (man, completions) = (folder.join("man"), folder.join("completions"));
+    let (man, man5) = (folder.join("man"), folder.join("man5"));
+    let completions = folder.join("completions");
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
     }
-    for folder in [&man, &completions] {
+    for folder in [&man, &man5, &completions] {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
     command::run(Command::new(aop).arg("man-pages").arg(man))?;
+    manual::write(&man5)?;
     for (shell, file) in [("bash", "aop"), ("zsh", "_aop"), ("fish", "aop.fish")] {
         let script = command::output(Command::new(aop).args(["completions", shell]))?;
         fs::write(completions.join(file), script)?;

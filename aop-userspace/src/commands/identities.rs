@@ -9,7 +9,7 @@ use clap::Args;
 use crate::{
     arguments::{ConfigFile, Output},
     daemon,
-    output::{ago, date, lines},
+    output::{age, date, lines, when},
 };
 
 #[derive(Args)]
@@ -32,6 +32,9 @@ impl IdentitiesCommand {
 
 fn render(identities: &SeenIdentities) -> String {
     let mut text = Vec::new();
+    if identities.sites.is_empty() {
+        text.push("no client certificate seen yet".to_owned());
+    }
     for site in &identities.sites {
         text.push(format!("{}: {}", site.site, summary(site)));
         text.extend(site.identities.iter().flat_map(identity_lines));
@@ -44,26 +47,27 @@ fn render(identities: &SeenIdentities) -> String {
 
 fn summary(site: &SiteIdentities) -> String {
     let Some(newest) = site.newest() else { return "no client certificate seen yet".into() };
-    let arrived = format!("the newest arrived {} ago", ago(newest.first_seen));
+    let arrived = format!("the newest arrived {}", when(newest.first_seen));
     match site.others_last_seen() {
-        None => format!("one certificate, which arrived {} ago", ago(newest.first_seen)),
+        None => format!("one certificate, which arrived {}", when(newest.first_seen)),
         Some(last) if last < newest.first_seen => {
-            format!("{arrived}, and no other one was presented since (last {} ago)", ago(last))
+            format!("{arrived}, and no other one was presented since (last {} ago)", age(last))
         }
         Some(last) => {
-            format!("{arrived}, and others are still presented (last {} ago)", ago(last))
+            format!("{arrived}, and others are still presented (last {} ago)", age(last))
         }
     }
 }
 
-fn identity_lines(identity: &SeenIdentity) -> [String; 3] {
+fn identity_lines(identity: &SeenIdentity) -> [String; 4] {
     let SeenIdentity { subject, issuer, serial, level, spki_sha256, pulls, .. } = identity;
-    let (first, last) = (ago(identity.first_seen), ago(identity.last_seen));
+    let (first, last) = (when(identity.first_seen), when(identity.last_seen));
     let (from, until) = (date(identity.not_before), date(identity.not_after));
     let client_ca = identity.client_ca.as_deref().unwrap_or("an unknown client CA");
     [
         format!("  {subject} (issuer {issuer}), serial {serial}"),
-        format!("    first {first} ago, last {last} ago, {pulls} pulls; valid {from} to {until}"),
+        format!("    first {first}"),
+        format!("    last {last}, {pulls} pulls; valid {from} to {until}"),
         format!("    key {spki_sha256}; {level}, by {client_ca}"),
     ]
 }

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use crate::{
     arguments::{ConfigFile, Output, duration},
     daemon,
-    output::lines,
+    output::{lines, when},
 };
 
 #[derive(Args)]
@@ -109,10 +109,11 @@ pub(super) fn render(in_force: &ModesInForce) -> String {
     let configured = modes.configured.as_ref();
     text.push(match (modes.set_at, configured) {
         (Some(at), Some(configured)) => format!(
-            "set by `aop mode` at {at:.0}; the configuration says {configured}; `aop mode default` \
-             returns to it"
+            "set by `aop mode` {}; the configuration says {configured}; `aop mode default` \
+             returns to it",
+            when(at)
         ),
-        (Some(at), None) => format!("set by `aop mode` at {at:.0}"),
+        (Some(at), None) => format!("set by `aop mode` {}", when(at)),
         (None, Some(configured)) if configured == mode => "as the configuration says".to_owned(),
         (None, Some(configured)) if *mode == ModeName::Off => {
             format!("no firewall is loaded; the configuration says {configured}")
@@ -187,10 +188,13 @@ mod tests {
         shown.modes.ports.push(aop_api::PortMode { port: 443, mode: ModeName::Observe });
         shown.modes.set_at = Some(jiff::Timestamp::UNIX_EPOCH);
         shown.modes.configured = Some(ModeName::Observe);
+        let text = render(&shown);
+        let (head, rest) = text.split_once(" ago ").expect("a time");
+        assert!(head.starts_with("enforce; port 443: observe\nset by `aop mode` "), "{head}");
         assert_eq!(
-            render(&shown),
-            "enforce; port 443: observe\nset by `aop mode` at 1970-01-01T00:00:00Z; the \
-             configuration says observe; `aop mode default` returns to it\n"
+            rest,
+            "(1970-01-01 00:00 UTC); the configuration says observe; `aop mode default` returns to \
+             it\n"
         );
     }
 }

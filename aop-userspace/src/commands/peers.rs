@@ -2,14 +2,14 @@
 
 use std::{cmp::Reverse, path::Path, process::ExitCode};
 
-use aop_api::{AdmissionContext, KnownPeer, OutsideTrust, PeersReport, Request};
+use aop_api::{AdmissionContext, KnownPeer, OutsideTrust, PeersReport, Request, duration_text};
 use aop_types::monotonic_seconds;
 use clap::{Args, ValueEnum};
 
 use crate::{
     arguments::{ConfigFile, Output},
     daemon::{self, OfflineState},
-    output::{ago, duration_text, lines},
+    output::{age, lines},
 };
 
 #[derive(Args)]
@@ -75,13 +75,16 @@ fn render(peers: &PeersReport) -> String {
             "{:<widest$} {:>8} handshakes, last {} ago, first {} ago, site {}; {}",
             peer.address.to_string(),
             peer.handshakes,
-            ago(peer.last_seen),
-            ago(peer.first_seen),
+            age(peer.last_seen),
+            age(peer.first_seen),
             peer.site.as_deref().unwrap_or("no longer configured"),
             admission_text(known)
         )
     };
-    let head = format!("{} of {total} authenticated peers", shown.len());
+    let head = match total {
+        0 => "no peer has authenticated yet".to_owned(),
+        _ => format!("{} of {total} authenticated peers", shown.len()),
+    };
     lines([head].into_iter().chain(shown.iter().map(row)))
 }
 

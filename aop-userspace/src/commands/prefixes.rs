@@ -4,7 +4,7 @@ use std::{fmt::Display, path::Path, process::ExitCode};
 
 use aop_api::{
     AdmissionContext, AdmissionSource, Admitted, RefreshAction, RefreshOutcome, RefreshResult,
-    Request,
+    Request, duration_text,
 };
 use aop_config::Config;
 use aop_control::status_from_maps;
@@ -17,7 +17,7 @@ use ipnet::IpNet;
 use crate::{
     arguments::{ConfigFile, Output},
     daemon::{self, OfflineState},
-    output::{duration_text, lines, prefix_lines, print},
+    output::{lines, prefix_lines, print},
 };
 
 #[derive(Args)]
@@ -96,6 +96,9 @@ fn admitted(file: &Path) -> anyhow::Result<Admitted> {
 
 fn render_admitted(admitted: &Admitted) -> String {
     let mut text = prefix_lines(&admitted.list);
+    if admitted.prefixes.is_empty() {
+        text.push("no prefix is admitted".to_owned());
+    }
     text.extend(admitted.prefixes.iter().map(|entry| {
         let left = entry.drains_seconds.map(duration_text);
         let left = left.map_or(String::new(), |left| format!(", {left} left"));

@@ -2,14 +2,14 @@
 
 use std::{path::Path, process::ExitCode, time::Duration};
 
-use aop_api::{StrangerKind, StrangerStatus, StrangersReport};
+use aop_api::{StrangerKind, StrangerStatus, StrangersReport, duration_text};
 use clap::Args;
 use jiff::Timestamp;
 
 use crate::{
     arguments::{ConfigFile, Output, duration},
     daemon,
-    output::{ago, count, duration_text, lines},
+    output::{age, count, lines},
 };
 
 /// Sources that are shown without `--all`, in addition to those of which something is known.
@@ -91,7 +91,7 @@ fn rows(source: &StrangerStatus) -> Vec<String> {
 
 /// A time in its largest unit.
 fn short(moment: Timestamp) -> String {
-    let text = ago(moment);
+    let text = age(moment);
     let largest: Vec<&str> = text.split(' ').take(2).collect();
     largest.join(" ")
 }

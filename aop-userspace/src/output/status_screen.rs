@@ -1,57 +1,90 @@
-//! The status on one screen: warnings first, then the guarded interfaces, the next expiry, refusals
-//! and peers. A typical status has 24 lines of 80 columns.
+//! The status on one screen: the verdict, the guarded interfaces, the next expiry, refusals and
+//! peers; then the warnings, and the verdict again. A typical status has 24 lines of 80 columns.
 
 mod sections;
 
 use aop_api::{
-    Expiry, ListOriginName, Predecessor, PrefixStatus, ReloadOutcome, ReloadedBy, SandboxReport,
-    SiteMode, Status, TerminatorReport,
+    Expiry, Health, HealthLevel, ListOriginName, Predecessor, PrefixStatus, ReloadOutcome,
+    ReloadedBy, SandboxReport, SiteMode, Status, TerminatorReport, moment_text, until_text,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Colours, StateText, Tone, ago, confirmed, date, duration_text, headline_mode, interface_state,
+    Colours, StateText, Tone, age, confirmed, count, distance, fold::fold, headline, headline_mode,
+    interface_state, when,
 };
 
 /// In seconds: an expiry within this time is shown in addition to the next one.
 const SOON: i64 = 90 * 86_400;
 
-/// The status as lines of text.
-pub(crate) fn render_status(status: &Status, colours: Colours) -> String {
-    let mut lines = vec![headline(status, colours)];
-    let openings = status.openings.iter();
-    lines.extend(openings.map(|opening| format!("{} {}", colours.bad("!"), opening.line())));
-    let pending = status.modes.pending.iter();
-    lines.extend(pending.map(|pending| format!("{} {}", colours.bad("!"), pending.line())));
-    for warning in &status.warnings {
-        lines.push(format!("{} {warning}", colours.bad("!")));
-    }
-    lines.push(String::new());
+/// The status in lines of at most `columns`. The verdict is in the first and in the last line, and
+/// the warnings are above the last one, where a terminal still shows them.
+pub(crate) fn render_status(status: &Status, colours: Colours, columns: usize) -> String {
+    let health = status.health(Timestamp::now());
+    let mut lines = vec![first_line(status, &health, colours)];
     lines.extend(interfaces(status, colours));
     lines.extend(modes(status));
     lines.extend(prefix_lines(&status.prefixes));
     lines.extend(expiries(&status.ends, Timestamp::now(), colours));
     lines.extend(last_reload(status, colours));
+    lines.extend(last_crash(status));
     lines.extend(predecessors(status));
     lines.extend(terminator(status, colours));
     lines.push(String::new());
     lines.extend(sections::all(status, colours));
-    super::lines(lines)
+    lines.push(String::new());
+    let warnings = health.warnings().iter();
+    lines.extend(warnings.map(|warning| format!("{} {warning}", colours.bad("!"))));
+    lines.push(last_line(&health, colours));
+    super::lines(lines.iter().flat_map(|line| fold(line, columns)))
 }
 
-fn headline(status: &Status, colours: Colours) -> String {
-    let (text, tone) = headline_mode(status);
-    let mode = colours.tone(tone, &text);
-    match &status.daemon {
-        Some(daemon) => format!(
-            "aop {}: {mode}, running for {} (process {}), {} connections open",
-            status.version,
-            duration_text(daemon.uptime_seconds),
-            daemon.pid,
-            daemon.open_connections
-        ),
-        None => format!("aop {}: {mode}, {}", status.version, colours.bad("no daemon")),
+/// The status in one line, as plugins of Nagios print it: without `|`, which begins their figures.
+pub(crate) fn check_line(status: &Status, health: &Health) -> String {
+    let more = match health.warnings() {
+        [] => String::new(),
+        [only] => format!("; {only}"),
+        [first, others @ ..] => format!("; {first} (and {} more: `aop status`)", others.len()),
+    };
+    let reasons = match health.failures() {
+        [] => headline(status),
+        failures => failures.join("; "),
+    };
+    format!("AOP {} - {reasons}{more}", health.level().name()).replace(['|', '\n'], " ")
+}
+
+fn first_line(status: &Status, health: &Health, colours: Colours) -> String {
+    let (mode, tone) = headline_mode(status);
+    let text = headline(status);
+    let rest = text.strip_prefix(&mode).unwrap_or_default();
+    let mode = colours.tone(tone, &mode);
+    format!("aop {}: {}: {mode}{rest}", status.version, level(health, colours))
+}
+
+fn last_line(health: &Health, colours: Colours) -> String {
+    let mut reasons = health.failures().to_vec();
+    reasons.extend(match health.warnings().len() {
+        0 => None,
+        warnings => Some(format!("{} above", count(warnings, "warning"))),
+    });
+    if reasons.is_empty() {
+        reasons.push("nothing to do".to_owned());
     }
+    format!("{}: {}", level(health, colours), reasons.join("; "))
+}
+
+fn level(health: &Health, colours: Colours) -> String {
+    let tone = match health.level() {
+        HealthLevel::Ok => Tone::Good,
+        HealthLevel::Warning | HealthLevel::Critical => Tone::Bad,
+    };
+    colours.tone(tone, health.level().name())
+}
+
+/// A recent crash is among the warnings.
+fn last_crash(status: &Status) -> Option<String> {
+    let now = Timestamp::now();
+    status.last_crash.as_ref().filter(|crash| !crash.is_recent(now)).map(|crash| crash.line(now))
 }
 
 fn terminator(status: &Status, colours: Colours) -> Option<String> {
@@ -65,15 +98,12 @@ fn terminator(status: &Status, colours: Colours) -> Option<String> {
 
 fn predecessors(status: &Status) -> impl Iterator<Item = String> {
     status.predecessors.iter().map(|Predecessor { pid, version, connections, until }| {
-        let left = until.duration_since(Timestamp::now()).as_secs().max(0).unsigned_abs();
+        let until = until_text(*until, Timestamp::now());
         let open = match connections {
             Some(open) => format!("{open} connections open"),
             None => "open connections unknown".to_owned(),
         };
-        format!(
-            "draining: process {pid} (aop {version}), {open}, ends in {} at most",
-            duration_text(left)
-        )
+        format!("draining: process {pid} (aop {version}), {open}, {until} at most")
     })
 }
 
@@ -86,15 +116,14 @@ fn last_reload(status: &Status, colours: Colours) -> Option<String> {
         ReloadedBy::Configuration => "a changed configuration",
         ReloadedBy::Unknown => "another cause",
     };
-    let outcome = match (reloaded.outcome, &reloaded.error) {
-        (ReloadOutcome::Applied, _) => "applied".to_owned(),
-        (ReloadOutcome::Unknown, _) => "of another version of aop".to_owned(),
-        (ReloadOutcome::ChangedBack, _) => "refused; the files were changed back since".to_owned(),
-        (ReloadOutcome::Refused, error) => {
-            format!("{}: {}", colours.bad("REFUSED"), error.as_deref().unwrap_or("no reason given"))
-        }
+    let outcome = match reloaded.outcome {
+        ReloadOutcome::Applied => "applied".to_owned(),
+        ReloadOutcome::Unknown => "of another version of aop".to_owned(),
+        ReloadOutcome::ChangedBack => "refused; the files were changed back since".to_owned(),
+        // The reason is among the warnings.
+        ReloadOutcome::Refused => colours.bad("REFUSED"),
     };
-    Some(format!("last reload: {} ago, by {by}: {outcome}", ago(reloaded.at)))
+    Some(format!("last reload: {}, by {by}: {outcome}", when(reloaded.at)))
 }
 
 fn interfaces(status: &Status, colours: Colours) -> impl Iterator<Item = String> {
@@ -119,7 +148,7 @@ fn modes(status: &Status) -> Vec<String> {
     if let Some(at) = status.modes.set_at {
         let configured = status.modes.configured.as_ref();
         let configured = configured.map_or(String::new(), |it| format!("; firewall.mode is {it}"));
-        lines.push(format!("modes set by `aop mode` {} ago{configured}", ago(at)));
+        lines.push(format!("modes set by `aop mode` {}{configured}", when(at)));
     }
     lines
 }
@@ -137,7 +166,9 @@ pub(crate) fn prefix_lines(list: &PrefixStatus) -> Vec<String> {
     }
     line += &confirmed(list);
     if let Some(next) = list.next_refresh_seconds {
-        line += &format!(", next refresh in {}", duration_text(next));
+        let next = i64::try_from(next).map(SignedDuration::from_secs).unwrap_or_default();
+        let at = Timestamp::now().checked_add(next).unwrap_or(Timestamp::MAX);
+        line += &format!(", next refresh {}", when(at));
     }
     if list.draining > 0 {
         line += &format!(", {} draining", list.draining);
@@ -160,15 +191,14 @@ fn expiries(all: &[Expiry], now: Timestamp, colours: Colours) -> Vec<String> {
             "crl" => "revocation list of",
             other => other,
         };
-        let time = duration_text(seconds.unsigned_abs());
+        let time = moment_text(expiry.not_after, now);
         let when = match seconds {
-            ..=0 => colours.bad(&format!("EXPIRED {time} ago")),
-            1..SOON => colours.bad(&format!("in {time}")),
-            SOON.. => format!("in {time}"),
+            ..=0 => colours.bad(&format!("EXPIRED {time}")),
+            1..SOON => colours.bad(&time),
+            SOON.. => time,
         };
         let (subject, site) = (clip(&expiry.subject), &expiry.site);
-        let day = date(expiry.not_after);
-        lines.push(format!("expires: {what} {subject}, site {site}, {when} ({day})"));
+        lines.push(format!("expires: {what} {subject}, site {site}, {when}"));
     }
     lines
 }
@@ -183,28 +213,4 @@ fn clip(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_next_expiry_is_shown_and_one_more_only_if_it_is_soon() {
-        let now = Timestamp::UNIX_EPOCH;
-        let expiry = |days: i64| Expiry {
-            what: "client_ca".into(),
-            site: "example.com".into(),
-            subject: "CN=".to_owned() + &"x".repeat(60),
-            file: "ca.pem".into(),
-            not_after: Timestamp::from_second(days * 86_400).expect("a moment"),
-        };
-        let shown = |days: &[i64]| {
-            let all: Vec<Expiry> = days.iter().map(|days| expiry(*days)).collect();
-            expiries(&all, now, Colours::Off)
-        };
-        assert_eq!(shown(&[400, 500]).len(), 1);
-        let lines = shown(&[-2, 3, 4]);
-        let [over, soon] = &lines[..] else { panic!("{lines:?}") };
-        assert!(over.contains("EXPIRED 2 d 0 h ago"), "{over}");
-        assert!(soon.ends_with("…, site example.com, in 3 d 0 h (1970-01-04)"), "{soon}");
-        assert!(lines.iter().all(|line| line.chars().count() <= 100), "{lines:?}");
-    }
-}
+mod tests;

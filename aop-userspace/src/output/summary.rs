@@ -1,8 +1,9 @@
 //! The state of the packet filter in a few words, for the status screen and for `aop top`.
 
-use aop_api::{InterfaceStatus, ModeName, PrefixStatus, Status};
+use aop_api::{DaemonReport, InterfaceStatus, ModeName, PrefixStatus, Status, duration_text};
+use jiff::{SignedDuration, Timestamp};
 
-use super::{Tone, duration_text};
+use super::{Tone, count, when};
 
 /// A state, and whether it is good.
 #[derive(Clone, Copy)]
@@ -64,9 +65,24 @@ fn enforces_in_part(status: &Status, interface: &str) -> bool {
         || status.modes.ports.iter().any(|own| own.mode == ModeName::Enforce)
 }
 
-/// `, confirmed 2 h 0 min ago`; empty if the age of the list is unknown.
+/// The mode and the daemon: `enforcing, up 1 d 1 h (process 812), 3 connections open`.
+pub(crate) fn headline(status: &Status) -> String {
+    let (mode, _) = headline_mode(status);
+    match &status.daemon {
+        Some(DaemonReport { pid, uptime_seconds, open_connections, .. }) => format!(
+            "{mode}, up {} (process {pid}), {} open",
+            duration_text(*uptime_seconds),
+            count(usize::try_from(*open_connections).unwrap_or(usize::MAX), "connection"),
+        ),
+        None => format!("{mode}, no daemon"),
+    }
+}
+
+/// `, confirmed 2 h 0 min ago (2026-07-01 15:04 UTC)`; empty if the age of the list is unknown.
 pub(crate) fn confirmed(list: &PrefixStatus) -> String {
-    list.age_seconds.map_or(String::new(), |age| format!(", confirmed {} ago", duration_text(age)))
+    let age = list.age_seconds.and_then(|age| i64::try_from(age).ok());
+    let at = age.and_then(|age| Timestamp::now().checked_sub(SignedDuration::from_secs(age)).ok());
+    at.map_or(String::new(), |at| format!(", confirmed {}", when(at)))
 }
 
 #[cfg(test)]

@@ -1,10 +1,21 @@
 //! Numbers, times and lines as text.
 
+use std::io::{self, IsTerminal};
+
+use aop_api::{duration_text, moment_text};
 use jiff::Timestamp;
 
-/// The lines, each with its end.
+use super::fold::{fold, terminal_columns};
+
+/// The lines, each with its end. On a terminal they break between words.
 pub(crate) fn lines(lines: impl IntoIterator<Item = String>) -> String {
-    lines.into_iter().map(|line| line + "\n").collect()
+    let end = |line: String| line + "\n";
+    if io::stdout().is_terminal() {
+        let columns = terminal_columns();
+        lines.into_iter().flat_map(|line| fold(&line, columns)).map(end).collect()
+    } else {
+        lines.into_iter().map(end).collect()
+    }
 }
 
 /// `1 site`, `2 sites`, `3 prefixes`.
@@ -21,37 +32,31 @@ pub(crate) fn date(moment: Timestamp) -> String {
     moment.strftime("%Y-%m-%d").to_string()
 }
 
-/// How long ago `moment` was.
-pub(crate) fn ago(moment: Timestamp) -> String {
-    duration_text(ago_seconds(moment))
+/// How long ago `moment` was, for tables: `2 h 1 min`.
+pub(crate) fn age(moment: Timestamp) -> String {
+    duration_text(age_seconds(moment))
 }
 
 /// The same in seconds.
-pub(crate) fn ago_seconds(moment: Timestamp) -> u64 {
+pub(crate) fn age_seconds(moment: Timestamp) -> u64 {
     u64::try_from(Timestamp::now().as_second() - moment.as_second()).unwrap_or(0)
 }
 
-/// Seconds in the two largest units.
-pub(crate) fn duration_text(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
-    }
+/// How far `moment` is, for tables: `in 3 d 0 h`, or `2 h 1 min ago`.
+pub(crate) fn distance(moment: Timestamp) -> String {
+    let seconds = moment.duration_since(Timestamp::now()).as_secs();
+    let time = duration_text(seconds.unsigned_abs());
+    if seconds > 0 { format!("in {time}") } else { format!("{time} ago") }
+}
+
+/// `2 h 1 min ago (2026-07-01 15:04 UTC)`.
+pub(crate) fn when(moment: Timestamp) -> String {
+    moment_text(moment, Timestamp::now())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_show_two_units() {
-        assert_eq!(duration_text(59), "59 s");
-        assert_eq!(duration_text(61), "1 min 1 s");
-        assert_eq!(duration_text(7260), "2 h 1 min");
-        assert_eq!(duration_text(90_000), "1 d 1 h");
-    }
 
     #[test]
     fn things_are_counted_in_singular_and_plural() {

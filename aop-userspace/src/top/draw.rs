@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aop_api::Status;
+use aop_api::{Status, duration_text};
 use aop_types::escape_ascii;
 use ratatui::{
     Frame,
@@ -17,9 +17,7 @@ use super::{
     table::{self, Column, PaneTable, Row, Width},
     text::clip,
 };
-use crate::output::{
-    Colours, StateText, Tone, confirmed, duration_text, headline_mode, interface_state,
-};
+use crate::output::{Colours, StateText, Tone, confirmed, headline_mode, interface_state};
 
 /// The smallest terminal, in columns and rows. On a smaller one only a message is drawn.
 const MIN_SIZE: (u16, u16) = (60, 16);

@@ -5,7 +5,9 @@ use std::{cmp::Reverse, collections::HashMap, net::IpAddr, time::Duration};
 use aop_api::StrangerStatus;
 use aop_firewall::DroppedPacket;
 
-use crate::output::{ago_seconds, duration_text};
+use aop_api::duration_text;
+
+use crate::output::age_seconds;
 
 /// The most sources that are kept. In a flood from spoofed sources, those with the fewest drops are
 /// forgotten.
@@ -103,7 +105,7 @@ pub(super) fn merged(
 ) -> Vec<StrangerRow> {
     let mut rows: HashMap<(String, Option<u16>), StrangerRow> = HashMap::new();
     for it in record {
-        let age = ago_seconds(it.last_seen);
+        let age = age_seconds(it.last_seen);
         let remark = remark(it.action.as_str(), &it.reason) + &known(it);
         let (source, port) = (it.source.clone(), it.port);
         let row = StrangerRow { source, samples: 0, recorded: it.packets, age, port, remark };

@@ -6,14 +6,14 @@ use std::{
     time::Duration,
 };
 
-use aop_api::Status;
+use aop_api::{Status, duration_text};
 
 use super::{
     model::{CounterKey, Model, Pane, SortOrder},
     rates::{CounterHistory, format_rate},
     strangers::{self, StrangerOrder, StrangerRow},
 };
-use crate::output::{Tone, ago, date, duration_text};
+use crate::output::{Tone, age, date};
 
 /// The columns and rows of a pane.
 pub(super) struct PaneTable {
@@ -192,7 +192,7 @@ fn peers(model: &Model) -> Vec<Row> {
         cells: vec![
             peer.address.to_string(),
             peer.handshakes.to_string(),
-            ago(peer.last_seen),
+            age(peer.last_seen),
             peer.site.clone().unwrap_or_else(|| "no longer configured".into()),
         ],
         tone: Tone::Plain,

@@ -41,7 +41,12 @@ fn status(turn: u64) -> Status {
     let address = |n: u32| std::net::Ipv4Addr::from_bits(n).into();
     let moment = Timestamp::UNIX_EPOCH;
     status.mode = "enforce".into();
-    status.daemon = Some(DaemonReport { pid: 812, uptime_seconds: 90_000, open_connections: 12 });
+    status.daemon = Some(DaemonReport {
+        pid: 812,
+        uptime_seconds: 90_000,
+        open_connections: 12,
+        config_changed: None,
+    });
     status.interfaces.push(InterfaceStatus {
         name: "eth0".into(),
         attach: Some("native".into()),

@@ -5,7 +5,7 @@ mod bypasses;
 mod certificates;
 mod healthy;
 mod lists;
-mod packet_filter;
+pub(crate) mod packet_filter;
 mod start;
 mod traffic;
 mod upstreams;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use aop_tests::{IpVersion, Pull, TestDaemon};
 use serde_json::Value;
 
+use crate::doctor::packet_filter::rules;
 use crate::stage::{Stage, on_changed_stage, on_stage};
 
 pub(crate) fn asked(daemon: &TestDaemon, verb: &[&str]) -> Result<Value> {
@@ -89,6 +90,50 @@ fn explain_distinguishes_a_peer_in_a_draining_prefix_from_its_neighbour() {
         let neighbour = stage.lab.neighbour_address(IpVersion::V4).to_string();
         let only = "only peers that have authenticated";
         gets(&explained(stage, &[&neighbour])?, "drop", "unknown_source", only)
+    });
+}
+
+#[test]
+fn explain_takes_a_host_name_and_a_network_and_names_what_admits() {
+    let extra = |config: &mut aop_tests::AopToml, _: &aop_tests::Lab| {
+        config.extra = vec!["198.51.100.64/26".to_owned()];
+    };
+    on_changed_stage(extra, |stage| {
+        let all = explained(stage, &["198.51.100.0/24"])?;
+        let all = all.as_array().context("no list")?;
+        let told: Vec<_> = all.iter().map(|it| (it["source"].as_str(), &it["action"])).collect();
+        let [first, inner, last] = &told[..] else { anyhow::bail!("{told:?}") };
+        ensure!(first == &(Some("198.51.100.0"), &Value::from("drop")), "{told:?}");
+        ensure!(inner == &(Some("198.51.100.64"), &Value::from("pass")), "{told:?}");
+        ensure!(last == &(Some("198.51.100.255"), &Value::from("drop")), "{told:?}");
+        let shown = stage.daemon.must_run("explain 198.51.100.0/24")?;
+        ensure!(shown.contains("2 parts of 198.51.100.0/24 differ"), "{shown}");
+        ensure!(shown.contains("is in 198.51.100.64/26, which firewall.extra admits"), "{shown}");
+        let edges = stage.daemon.must_run("explain 173.245.48.0/20")?;
+        ensure!(edges.contains("all of 173.245.48.0/20") && edges.contains("the prefix list"));
+        let named = explained(stage, &["localhost"])?;
+        let source = named[0]["source"].as_str().context("no source")?;
+        ensure!(["127.0.0.1", "::1"].contains(&source), "{named}");
+        let told = stage.daemon.verb(&["explain", "no-such-host.invalid"])?;
+        ensure!(told.code == 1 && told.errors.contains("no host name that can be"), "{told:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn explain_names_the_rule_behind_aop_that_drops_an_admitted_packet() {
+    on_stage(|stage| {
+        let edge = stage.lab.edge_address(IpVersion::V4).to_string();
+        ensure!(explained(stage, &[&edge])?["netfilter"].is_null());
+        rules(stage, "chain own { type filter hook input priority 0; policy drop; }")?;
+        let answer = explained(stage, &[&edge])?;
+        let fate = answer["netfilter"].as_str().context("no fate")?;
+        ensure!(answer["action"] == "pass" && fate.contains("chain own of"), "{answer}");
+        let shown = stage.daemon.must_run(&format!("explain {edge}"))?;
+        ensure!(shown.contains("But after aop, the host's own packet filter drops it"), "{shown}");
+        let stranger = stage.lab.stranger_address(IpVersion::V4).to_string();
+        ensure!(explained(stage, &[&stranger])?["netfilter"].is_null());
+        Ok(())
     });
 }
 

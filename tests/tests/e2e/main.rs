@@ -6,6 +6,8 @@
 #![allow(clippy::print_stderr, reason = "the test runner shows it beside a failure")]
 
 mod stage;
+mod status_check;
+mod status_screen;
 
 mod admission;
 mod audit_log;

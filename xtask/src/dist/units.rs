@@ -6,7 +6,15 @@ use anyhow::{Result, bail};
 
 use crate::{command, workspace};
 
-const UNITS: [&str; 3] = ["aop.service", "aop-early.service", "aop.socket"];
+/// The units of the package, those that run aop first, and the examples.
+const UNITS: [&str; 6] = [
+    "aop.service",
+    "aop-early.service",
+    "aop.socket",
+    "aop-check.service",
+    "aop-check.timer",
+    "aop-failed@.service",
+];
 
 /// The highest exposure level that `systemd-analyze security` may report, in tenths.
 const EXPOSURE: u32 = 35;

@@ -47,6 +47,10 @@ pub struct Explanation {
     pub probation: Option<ProbationNow>,
     /// Budget and probation as a sentence.
     pub now: Option<String>,
+    /// Why the host's own packet filter, which comes after aop, drops the packet or sends it
+    /// elsewhere; `null` where nothing is known to do so, or aop drops it.
+    #[serde(default)]
+    pub netfilter: Option<String>,
 }
 
 /// The budget of an admitted network at this moment.

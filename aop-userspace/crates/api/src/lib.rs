@@ -56,10 +56,11 @@ pub use prove::{ProofFailure, ProofGroup, ProofShape, ProofUntried, ProveReport}
 pub use reload::{ReloadOutcome, ReloadResult, ReloadedBy};
 pub use request::{ModeChange, ModeTarget, RefreshAction, Request};
 pub use status::{
-    ActionName, AttachModeName, DaemonReport, Expiry, ExpiryKind, Handshakes, InterfaceState,
-    InterfaceStatus, LandlockReport, LastObserved, MAX_EXPIRIES, OpenRequestsReport, Predecessor,
-    RefusalCount, RefusedPeer, Requests, SandboxReport, SeccompReport, SlotUsageReport, Status,
-    TerminatorReport, UpstreamReport, VerdictCount,
+    ActionName, AttachModeName, CrashReport, CrashedProcess, DaemonReport, Expiry, ExpiryKind,
+    Handshakes, Health, HealthLevel, InterfaceState, InterfaceStatus, LandlockReport, LastObserved,
+    MAX_EXPIRIES, OpenRequestsReport, Predecessor, RefusalCount, RefusedPeer, Requests,
+    SandboxReport, SeccompReport, SlotUsageReport, Status, TerminatorReport, UpstreamReport,
+    VerdictCount,
 };
 pub use strangers::{StrangerContext, StrangerKind, StrangerStatus, StrangersReport};
-pub use timestamp::timestamp;
+pub use timestamp::{duration_text, moment_text, timestamp, until_text, utc_text};

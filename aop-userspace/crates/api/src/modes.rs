@@ -6,7 +6,7 @@ use aop_common::Mode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::names::stable_names;
+use crate::{moment_text, names::stable_names, until_text};
 
 /// The overrides of the general mode, and the cause of the mode in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ pub struct PendingMode {
 }
 
 impl PendingMode {
-    /// `enforcing until 15:04:05 UTC unless ...`.
+    /// `enforcing for 4 min 59 s (until ...) unless ...`.
     #[must_use]
     pub fn line(&self) -> String {
         let Self { mode: _, ports, interfaces, sites, reverts_to, until, .. } = self;
@@ -67,10 +67,8 @@ impl PendingMode {
             format!(" or {wanted} pulls with the right certificate ({so_far} so far)")
         });
         let what = if what.is_empty() { String::new() } else { what.join(", ") + ": " };
-        format!(
-            "{what}enforcing until {} UTC unless `aop confirm`{pulls}; then {reverts_to}",
-            until.strftime("%H:%M:%S")
-        )
+        let until = until_text(*until, Timestamp::now());
+        format!("{what}enforcing {until} unless `aop confirm`{pulls}; then {reverts_to}")
     }
 }
 
@@ -172,7 +170,9 @@ impl ModesReport {
     #[must_use]
     pub fn warnings(&self, general: &ModeName) -> Vec<String> {
         let mut warnings = Vec::new();
-        let set = self.set_at.map_or(String::new(), |at| format!(" by `aop mode` since {at:.0}"));
+        let set = self.set_at.map_or(String::new(), |at| {
+            format!(", set by `aop mode` {}", moment_text(at, Timestamp::now()))
+        });
         let lasts = self.pending.is_none();
         let other = |it: &&ModeName| *it != general && *general != ModeName::Off && lasts;
         if let Some(configured) = self.configured.as_ref().filter(other) {
@@ -250,7 +250,7 @@ mod tests {
         let warnings = shown.warnings(&ModeName::Enforce);
         let [general, own] = &warnings[..] else { panic!("{warnings:?}") };
         assert!(general.contains("firewall.mode = \"enforce\""), "{general}");
-        assert!(general.contains("since 1970"), "{general}");
+        assert!(general.contains("(1970-01-01 00:00 UTC)"), "{general}");
         assert!(own.contains("observe for port 8443, interface eth1"), "{own}");
         assert!(!own.contains("port 443"), "{own}");
     }

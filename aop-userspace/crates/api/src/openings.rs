@@ -4,6 +4,8 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::until_text;
+
 /// An opening.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opening {
@@ -25,10 +27,11 @@ pub struct OpeningsInForce {
 }
 
 impl Opening {
-    /// `open to 192.0.2.0/24 until ...`.
+    /// `open to 192.0.2.0/24 for 4 min 59 s (until ...`.
     #[must_use]
     pub fn line(&self) -> String {
         let Self { network, since: _, until } = self;
-        format!("open to {network} until {until:.0} (`aop open --close {network}` closes it)")
+        let until = until_text(*until, Timestamp::now());
+        format!("open to {network} {until}; `aop open --close {network}` closes it")
     }
 }

@@ -1,7 +1,9 @@
 //! The document of `aop status`.
 
 mod counters;
+mod crash;
 mod expiry;
+mod health;
 mod not_enforced;
 mod processes;
 mod recent_refusals;
@@ -14,7 +16,9 @@ pub use self::{
     counters::{
         Handshakes, OpenRequestsReport, RefusalCount, Requests, SlotUsageReport, UpstreamReport,
     },
+    crash::{CrashReport, CrashedProcess},
     expiry::{Expiry, ExpiryKind, MAX_EXPIRIES},
+    health::{Health, HealthLevel},
     not_enforced::LastObserved,
     processes::{
         DaemonReport, LandlockReport, Predecessor, SandboxReport, SeccompReport, TerminatorReport,
@@ -36,6 +40,9 @@ pub struct Status {
     /// The terminator process; `null` where none runs.
     #[serde(default)]
     pub terminator: Option<TerminatorReport>,
+    /// The last crash of aop; `null` where none is on record.
+    #[serde(default)]
+    pub last_crash: Option<CrashReport>,
     /// The last reload; `null` where there was none since the daemon started.
     #[serde(default)]
     pub last_reload: Option<ReloadResult>,
@@ -167,6 +174,7 @@ impl Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             daemon: None,
             terminator: None,
+            last_crash: None,
             last_reload: None,
             predecessors: Vec::new(),
             openings: Vec::new(),

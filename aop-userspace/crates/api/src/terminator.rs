@@ -244,6 +244,7 @@ mod tests {
             handshakes: Handshakes {
                 refused: vec![refused.clone()],
                 refused_from_admitted: vec![refused.clone()],
+                refused_from_this_host: vec![refused.clone()],
                 refused_lately: vec![refused_peer],
                 observed: vec![refused.clone()],
                 observed_from_admitted: vec![refused.clone()],
@@ -266,7 +267,7 @@ mod tests {
         let received: Cleaned<TerminatorSnapshot, MAX_TEXT> =
             serde_json::from_str(&sent).expect("a report");
         let text = serde_json::to_string(&received.0).expect("JSON");
-        assert_eq!(text.matches(r"\\u{1b}[31m").count(), 28, "{text}");
+        assert_eq!(text.matches(r"\\u{1b}[31m").count(), 30, "{text}");
         assert!(!text.contains("u001b"), "{text}");
     }
 

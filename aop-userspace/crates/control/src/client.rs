@@ -24,11 +24,12 @@ pub enum ClientError {
     NotRunning(PathBuf),
     /// The caller may not open the socket.
     #[error(
-        "no permission to open {}; ask as root or as the user that aop runs as{}",
+        "no permission to open {}: only root may ask. Put `sudo` before the command{}",
         .path.display(),
         match .allowed {
             AllowedClients::Owner => "",
-            AllowedClients::OwnerAndReaders => ", or, to read, as a member of control.readers",
+            AllowedClients::OwnerAndReaders =>
+                ", or, to read, join the group of control.readers (docs/running.md)",
         }
     )]
     Forbidden {

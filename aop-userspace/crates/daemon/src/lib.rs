@@ -11,7 +11,9 @@ mod admitted_extra;
 mod answers;
 mod audit_log;
 mod background;
+mod changed_config;
 mod config_digest;
+mod crash_record;
 mod deadlines;
 mod enforce_preflight;
 mod error;
@@ -47,12 +49,14 @@ mod upgrade;
 
 use std::{ffi::OsString, future::pending, path::Path, pin::pin, sync::Arc, time::Instant};
 
+use aop_api::CrashReport;
 use aop_config::StartupConfig;
 use aop_control::RequestHandler;
 use aop_firewall::{Firewall, PacketLog};
 use aop_monitor::MonitorEnd;
 use aop_sandbox::Launcher;
 use audit_log::AuditLog;
+pub use crash_record::stored_crash;
 pub use error::DaemonError;
 pub use identity_store::load as stored_identities;
 use lifecycle::Lifecycle;
@@ -101,6 +105,8 @@ pub(crate) struct Daemon {
     terminator: Option<TerminatorHandle>,
     handover: Handover,
     audit: AuditLog,
+    /// The last crash of an earlier run.
+    last_crash: Option<CrashReport>,
     /// The pulls that observing sites relayed in earlier runs.
     evidence: SiteEvidence,
     strangers: Strangers,
@@ -163,6 +169,7 @@ pub async fn run(
     }
     // A predecessor that failed to hand over would need its pins.
     daemon.firewall().iter_mut().for_each(|firewall| firewall.finish_migration());
+    crash_record::begin(&daemon.settings.paths.state, daemon.last_crash.as_ref());
     tracing::info!(
         listeners = daemon.settings.listeners.len(),
         firewall = daemon.firewall.is_some(),
@@ -177,6 +184,7 @@ pub async fn run(
     tasks.wait().await;
     // Not left to `Drop`: a fetch that hangs may hold its reference to the daemon for longer.
     daemon.terminator.iter().for_each(TerminatorHandle::end);
+    daemon.record_end(&ended);
     ended
 }
 
@@ -204,7 +212,6 @@ impl Daemon {
                 () = watchdog.tick() => {}
                 () = &mut hanging => {}
                 error = self.terminator_exited() => {
-                    tracing::error!("{error}");
                     self.handover.predecessors.drop_all();
                     return Err(error.into());
                 }

@@ -2,7 +2,7 @@
 
 use std::{net::TcpListener, os::fd::OwnedFd, path::Path, sync::Arc, time::Instant};
 
-use aop_api::{SeenIdentities, terminator::Command};
+use aop_api::{CrashReport, SeenIdentities, terminator::Command};
 use aop_config::Config;
 use aop_control::ControlSocket;
 use aop_firewall::{
@@ -22,6 +22,7 @@ use super::{
     active_policy::{ActivePolicy, PacketFilter},
     admitted_extra,
     audit_log::AuditLog,
+    crash_record::{self, Beginning},
     identity_store,
     lifecycle::Lifecycle,
     mode_overrides::OverrideState,
@@ -86,7 +87,12 @@ pub(super) fn begin(
         None => None,
     };
     let sockets = sockets::take(&settings.listeners, origin)?;
-    let inputs = StartInputs { lock, pins, sockets, predecessors, reexec };
+    let beginning = match predecessor {
+        Some(_) => Beginning::TookOver,
+        None => Beginning::Started,
+    };
+    let last_crash = crash_record::find(&settings.paths.state, beginning);
+    let inputs = StartInputs { lock, pins, sockets, predecessors, reexec, last_crash };
     let guarding = || predecessor.into_iter().for_each(HandoverSource::guarding);
     let copy = monitor.as_ref().map_or(Ok(None), Monitor::copy).map_err(DaemonError::Runtime)?;
     let publish = || -> Result<(), DaemonError> {
@@ -107,6 +113,7 @@ struct StartInputs {
     sockets: Vec<ListeningSocket>,
     predecessors: DrainingPredecessors,
     reexec: Reexec,
+    last_crash: Option<CrashReport>,
 }
 
 /// Calls `guarding` before the firewall changes, and `publish` after everything else.
@@ -117,7 +124,7 @@ fn start(
     guarding: impl FnOnce(),
     publish: impl FnOnce() -> Result<(), DaemonError>,
 ) -> Result<(Daemon, Option<ChangeSubscription>), DaemonError> {
-    let StartInputs { lock, pins, sockets, predecessors, reexec } = inputs;
+    let StartInputs { lock, pins, sockets, predecessors, reexec, last_crash } = inputs;
     let CheckedConfig { config, found, bundle, source, account, warnings, file_warnings, .. } =
         checked;
     let state = &config.fixed.paths.state;
@@ -191,6 +198,7 @@ fn start(
         lifecycle: Lifecycle::default(),
         reloads: ReloadQueue::new(&config.file),
         audit: AuditLog::new(state),
+        last_crash,
         evidence: SiteEvidence::load(state),
         strangers: Strangers::begin(state, firewall.as_ref()),
         settings: config.fixed,

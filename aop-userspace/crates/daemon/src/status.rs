@@ -52,7 +52,10 @@ impl Daemon {
             pid: std::process::id(),
             uptime_seconds: self.started.elapsed().as_secs(),
             open_connections: report.as_ref().map_or(0, |report| report.open),
+            config_changed: None,
         });
+        self.compare_config_file(&mut status);
+        status.last_crash.clone_from(&self.last_crash);
         status.last_reload = self.reloads.last();
         status.predecessors = self.handover.predecessors.report();
         status.terminator = self.terminator.as_ref().map(|terminator| TerminatorReport {

@@ -8,7 +8,6 @@
 mod files;
 mod finding;
 mod host_context;
-mod netfilter;
 mod observed;
 mod packets;
 mod procfs;

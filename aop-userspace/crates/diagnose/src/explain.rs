@@ -4,20 +4,26 @@
 //! This module decides nothing and changes no live counter. The verdict assumes full budgets; the
 //! state of the live budgets is reported separately.
 
+mod behind;
 mod budgets;
 mod capture;
+mod network;
 mod pcap;
 mod reason;
 
 use std::net::IpAddr;
 
 use aop_api::Explanation;
+use aop_common::Action;
 use aop_firewall::{DryRun, FirewallError};
 use aop_packets::build::{Ip, Ipv4, Ipv6, Tcp};
 pub use capture::capture;
+use ipnet::IpNet;
+pub use network::addresses_of;
 pub use pcap::PcapError;
 
 use self::{budgets::LiveBudgets, reason::SourceState};
+use crate::netfilter::Packet;
 
 /// Why there is no explanation.
 #[derive(Debug, thiserror::Error)]
@@ -44,12 +50,25 @@ pub struct ConnectionAttempt {
     pub destination: Option<IpAddr>,
 }
 
+/// The admitted prefixes whose owner is not the list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PrefixOwners<'a> {
+    /// `firewall.extra`.
+    pub extra: &'a [IpNet],
+    /// The openings.
+    pub opened: &'a [IpNet],
+}
+
 /// Explains the verdict on the SYN of `attempt`.
 ///
 /// # Errors
 /// No port is given or guarded, the addresses are of different families, or the kernel
 /// refuses to run the frame.
-pub fn source(live: &mut DryRun, attempt: ConnectionAttempt) -> Result<Explanation, ExplainError> {
+pub fn source(
+    live: &mut DryRun,
+    attempt: ConnectionAttempt,
+    owners: PrefixOwners<'_>,
+) -> Result<Explanation, ExplainError> {
     let ConnectionAttempt { source, .. } = attempt;
     let guarded_ports = guarded_ports(live);
     let lowest = guarded_ports.first().copied();
@@ -60,8 +79,14 @@ pub fn source(live: &mut DryRun, attempt: ConnectionAttempt) -> Result<Explanati
     };
     let destination = attempt.destination.unwrap_or_else(local);
     let judged = live.judge(&syn(source, destination, port)?)?;
-    let state = SourceState::read(live, source);
+    let state = SourceState::read(live, source, owners);
     let now = LiveBudgets::read(live, source, judged.verdict)?;
+    let interface = live.interface().to_owned();
+    let packet = Packet { interface, source, destination, port };
+    let netfilter = match judged.action {
+        Action::Pass | Action::WouldDrop => behind::fate(&packet),
+        Action::Drop => None,
+    };
     Ok(Explanation {
         action: judged.action.into(),
         reason: judged.verdict.reason().to_owned(),
@@ -81,6 +106,7 @@ pub fn source(live: &mut DryRun, attempt: ConnectionAttempt) -> Result<Explanati
         budget: now.budget,
         probation: now.probation,
         now: now.text,
+        netfilter,
     })
 }
 

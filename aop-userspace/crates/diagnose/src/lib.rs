@@ -9,4 +9,5 @@
 pub mod doctor;
 pub mod explain;
 mod frame;
+mod netfilter;
 pub mod prove;

@@ -8,12 +8,19 @@ use std::{
         unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
     },
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use rustix::{
     fs::{FlockOperation, OFlags, flock},
     io::Errno,
 };
+
+/// How long to wait for a lock that is held.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The held lock. The kernel releases it when the process ends, however that happens.
 #[derive(Debug)]
@@ -48,19 +55,24 @@ pub enum LockError {
 }
 
 impl InstanceLock {
-    /// Creates `runtime` where it is missing, and takes its lock.
+    /// Creates `runtime` where it is missing, and takes its lock. Waits for it for two seconds:
+    /// systemd may start `aop load` at the same moment.
     ///
     /// # Errors
     /// Another daemon holds it, or the directory cannot be used.
     pub fn take(runtime: &Path) -> Result<Self, LockError> {
         let (path, file) = open(runtime)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => {
-                let owner = fs::read_to_string(&path).unwrap_or_default().trim().to_owned();
-                return Err(LockError::Taken { path, owner });
+        let begun = Instant::now();
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Err(Errno::WOULDBLOCK) if begun.elapsed() < PATIENCE => thread::sleep(PAUSE),
+                Err(Errno::WOULDBLOCK) => {
+                    let owner = fs::read_to_string(&path).unwrap_or_default().trim().to_owned();
+                    return Err(LockError::Taken { path, owner });
+                }
+                Err(error) => return Err(unusable(&path, error.into())),
+                Ok(()) => break,
             }
-            Err(error) => return Err(unusable(&path, error.into())),
-            Ok(()) => {}
         }
         let lock = Self { path, file };
         lock.sign()?;
@@ -141,8 +153,14 @@ mod tests {
         let new = InstanceLock::take_over(dir.path(), copy).expect("taken over");
         drop(old);
         InstanceLock::take(dir.path()).expect_err("it is held");
+        // The next one waits until it is free.
+        let waiting = thread::spawn({
+            let dir = dir.path().to_owned();
+            move || InstanceLock::take(&dir)
+        });
+        thread::sleep(3 * PAUSE);
         drop(new);
-        let lock = InstanceLock::take(dir.path()).expect("free again");
+        let lock = waiting.join().expect("no panic").expect("free again");
         // The lock of another directory does not count for this one.
         let elsewhere = tempfile::tempdir().expect("a directory");
         let copy = lock.as_fd().try_clone_to_owned().expect("a copy");

@@ -57,6 +57,7 @@ pub(super) fn report(
         would_refuse: counters.would_refuse,
         refused: refused(|refused| refused.count),
         refused_from_admitted: refused(|refused| refused.from_admitted),
+        refused_from_this_host: refused(|refused| refused.from_this_host),
         refused_lately: counters.refused_lately.iter().map(recent).collect(),
         observed: observed(|observed| observed.count),
         observed_from_admitted: observed(|observed| observed.from_admitted),

@@ -151,7 +151,9 @@ impl Drop for OpenConnection {
 /// Where a connection came from, as evidence about real pulls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Origin {
-    /// Any other address, and this host itself: its pulls prove nothing about the edge.
+    /// The loopback of this host: its pulls prove nothing about the edge (`aop doctor` makes some).
+    ThisHost,
+    /// Any other address.
     Other,
     /// An admitted address.
     Admitted,
@@ -160,7 +162,9 @@ pub(super) enum Origin {
 impl Origin {
     /// The origin of `peer`, about which the gate said `verdict` if it was asked.
     pub(super) fn of(peer: IpAddr, verdict: Option<AddressVerdict>) -> Self {
-        if verdict == Some(AddressVerdict::Admitted) && !peer.is_loopback() {
+        if peer.is_loopback() {
+            Self::ThisHost
+        } else if verdict == Some(AddressVerdict::Admitted) {
             Self::Admitted
         } else {
             Self::Other

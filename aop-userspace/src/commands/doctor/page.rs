@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use aop_api::{Diagnosis, Finding, FindingOutcome as Outcome};
 
-use crate::output::{Colours, lines};
+use crate::output::{self, Colours, lines};
 
-/// Columns of a line.
+/// The most columns of a line.
 const WIDTH: usize = 80;
 /// How many pieces of evidence are shown without `--all`.
 const SHOWN: usize = 4;
@@ -111,25 +111,9 @@ fn in_short(found: &[&Finding]) -> Vec<String> {
     order.iter().flat_map(line).collect()
 }
 
-/// Wraps `text`: the first line starts with `first`, the others with `rest`. A word that is longer
-/// than a line stays whole, so that it can be copied.
+/// Wraps `text`: the first line starts with `first`, the others with `rest`.
 pub(in crate::commands) fn hanging(first: &str, rest: &str, text: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = first.to_owned();
-    let mut fresh = true;
-    for word in text.split_whitespace() {
-        if !fresh && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            lines.push(std::mem::replace(&mut line, rest.to_owned()));
-            fresh = true;
-        }
-        if !fresh {
-            line.push(' ');
-        }
-        line += word;
-        fresh = false;
-    }
-    lines.push(line);
-    lines
+    output::hanging(first, rest, text, output::terminal_columns().min(WIDTH))
 }
 
 /// Wraps a command so that a shell reads its lines as one.
@@ -146,14 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_wrapped_and_long_words_stay_whole() {
-        let long = "x".repeat(100);
-        let text = format!("{} {long} end", "word ".repeat(30));
-        let lines = hanging("  a ", "    ", &text);
-        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH || line.trim() == long));
-        let words: Vec<&str> = lines.iter().flat_map(|line| line.split_whitespace()).collect();
-        let wanted: Vec<&str> = ["a"].into_iter().chain(text.split_whitespace()).collect();
-        assert_eq!(words, wanted);
+    fn a_command_is_wrapped_so_that_a_shell_reads_one_line() {
         let command = format!("openssl {}", "-x ".repeat(40));
         let wrapped = pasteable("      ", command.trim()).join("\n");
         let again: Vec<&str> = wrapped.split_whitespace().filter(|word| *word != "\\").collect();

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use aop_api::{PeerStatus, RefusalCount, Requests, SeenIdentity, SlotUsageReport, Status};
 use aop_types::Refusal;
 
-use super::{Colours, ago, clip, date};
+use super::{Colours, age, clip, distance};
 
 /// How many rows of packets and of refusals are shown.
 const MAX_ROWS: usize = 8;
@@ -85,14 +85,18 @@ fn handshakes(status: &Status, colours: Colours) -> Vec<String> {
     let mut rows: Vec<String> = Vec::new();
     if handshakes.would_refuse > 0 {
         let count = handshakes.would_refuse;
-        rows.push(format!("{count:>10} from addresses that enforce would block"));
+        rows.push(format!("{count:>5} from addresses that enforce would block"));
     }
     rows.extend(refusal_rows(&handshakes.refused, "refused"));
+    let own: u64 = handshakes.refused_from_this_host.iter().map(|refusal| refusal.count).sum();
+    if own > 0 {
+        rows.push(format!("{own:>5} of these from this host itself, as `aop doctor` makes them"));
+    }
     for refusal in largest(&handshakes.refused_from_admitted) {
         rows.push(refusal_row(refusal, FROM_ADMITTED));
         // aop never bans the address, because all customers of the CDN share it.
         let meaning = Refusal::from_name(&refusal.reason).and_then(Refusal::if_admitted);
-        rows.extend(meaning.map(|meaning| format!("{:>10} {meaning}", "")));
+        rows.extend(meaning.map(|meaning| format!("{:>5} {meaning}", "")));
     }
     rows.extend(refusal_rows(&handshakes.observed, "served, enforce would refuse"));
     rows.extend(refusal_rows(&handshakes.observed_from_admitted, FROM_ADMITTED));
@@ -110,7 +114,7 @@ fn requests(status: &Status, colours: Colours) -> Vec<String> {
     let open = open.iter().flat_map(|site| {
         let of = |what, usage: SlotUsageReport| {
             let SlotUsageReport { open, limit } = usage;
-            (open > 0).then(|| format!("{open:>10} of {limit} {what} open, site {}", site.site))
+            (open > 0).then(|| format!("{open:>5} of {limit} {what} open, site {}", site.site))
         };
         of("requests", site.requests).into_iter().chain(of("tunnels", site.tunnels))
     });
@@ -127,7 +131,7 @@ fn refusal_rows(refused: &[RefusalCount], what: &str) -> Vec<String> {
 
 fn refusal_row(refusal: &RefusalCount, what: &str) -> String {
     let RefusalCount { site, reason, count } = refusal;
-    format!("{count:>10} {what}: {reason}, site {site}")
+    format!("{count:>5} {what}: {reason}, site {site}")
 }
 
 fn largest(refused: &[RefusalCount]) -> impl Iterator<Item = &RefusalCount> {
@@ -141,7 +145,7 @@ fn peer(peer: &PeerStatus) -> String {
         "{}: {} handshakes, last {} ago, site {}",
         peer.address,
         peer.handshakes,
-        ago(peer.last_seen),
+        age(peer.last_seen),
         peer.site.as_deref().unwrap_or("no longer configured")
     )
 }
@@ -151,9 +155,9 @@ fn identity(identity: &SeenIdentity) -> String {
         "{}: {}, expires {}, {} pulls, last {} ago",
         identity.site,
         clip(&identity.subject),
-        date(identity.not_after),
+        distance(identity.not_after),
         identity.pulls,
-        ago(identity.last_seen),
+        age(identity.last_seen),
     )
 }
 

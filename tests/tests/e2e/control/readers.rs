@@ -27,7 +27,7 @@ fn without_readers_only_the_owner_may_ask() {
         for verb in [&["status"][..], &["identities"], &["mode", "observe"], &["reload"]] {
             let told = stage.daemon.verb_without_privilege(verb)?;
             ensure!(told.code == 1 && told.errors.contains("no permission"), "{verb:?}: {told:?}");
-            ensure!(told.errors.contains("ask as root"), "{}", told.errors);
+            ensure!(told.errors.contains("`sudo`"), "{}", told.errors);
         }
         ensure!(stage.daemon.status()?.enforcing("eth0")?);
         Ok(())

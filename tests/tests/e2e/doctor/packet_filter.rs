@@ -7,7 +7,7 @@ use super::diagnose;
 use crate::stage::{SOON, Stage, on_changed_stage, on_stage};
 
 /// Sets the rules of the origin to those of `table inet t`.
-fn rules(stage: &Stage, table: &str) -> Result<()> {
+pub(crate) fn rules(stage: &Stage, table: &str) -> Result<()> {
     let text = format!("flush ruleset\ntable inet t {{\n{table}\n}}\n");
     let mut nft = stage.lab.origin().command("nft");
     nft.args(["-f", "-"]);

@@ -35,12 +35,13 @@ fn is_reverted(stage: &Stage) -> Result<()> {
 fn an_unconfirmed_port_observes_again_also_after_an_upgrade() {
     on_changed_stage(two_ports, |stage| {
         let said = mode(&stage.daemon, "enforce --port 443 --confirm 10s")?;
-        ensure!(said.contains("port 443: enforcing until "), "{said}");
-        ensure!(said.contains(" UTC unless `aop confirm`; then observe\n"), "{said}");
+        ensure!(said.contains("port 443: enforcing for "), "{said}");
+        ensure!(said.contains(" UTC) unless `aop confirm`; then observe\n"), "{said}");
         stranger_meets_silence(&stage.lab, 443)?;
         let shown = stage.daemon.verb(&["status"])?.text();
-        let second = shown.lines().nth(1).context("one line")?;
-        ensure!(second.contains("enforcing until ") && second.contains("`aop confirm`"), "{shown}");
+        let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        ensure!(shown.contains("! port 443: enforcing for "), "{shown}");
+        ensure!(shown.contains(" UTC) unless `aop confirm`; then observe WARNING: "), "{shown}");
         let told = pending(stage)?;
         ensure!(told["mode"] == "enforce" && told["reverts_to"] == "observe", "{told}");
         ensure!(told["until"].is_string() && told["ports"] == serde_json::json!([443]), "{told}");

@@ -240,7 +240,7 @@ fn an_unconfirmed_site_observes_again_also_after_a_kill_or_an_upgrade() {
         };
         stage.edge_is_served()?;
         let said = mode(stage, "enforce --site example.com --confirm 10s")?;
-        ensure!(said.contains("site example.com: enforcing until "), "{said}");
+        ensure!(said.contains("site example.com: enforcing for "), "{said}");
         ensure!(said.contains("then site example.com: observe"), "{said}");
         refuses(stage)?;
         stage.daemon.kill();

@@ -16,6 +16,10 @@ pub struct Handshakes {
     /// Those of them that came from admitted addresses.
     #[serde(default)]
     pub refused_from_admitted: Vec<RefusalCount>,
+    /// Those of `refused` that came from the loopback addresses of this host, as the attempts of
+    /// `aop doctor` do.
+    #[serde(default)]
+    pub refused_from_this_host: Vec<RefusalCount>,
     /// Addresses that were refused recently, the last seen first; at most 64. The loopback
     /// addresses of this host are left out here, and in `refused_from_admitted`.
     #[serde(default)]

@@ -16,6 +16,10 @@ pub struct DaemonReport {
     pub uptime_seconds: u64,
     /// Connections that are open now.
     pub open_connections: u64,
+    /// When the configuration file was changed, where it differs from what runs; `null` where it
+    /// does not.
+    #[serde(default)]
+    pub config_changed: Option<Timestamp>,
 }
 
 /// A draining predecessor: a daemon that an upgrade has replaced, and that still serves its

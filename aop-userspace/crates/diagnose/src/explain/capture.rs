@@ -6,7 +6,7 @@ use aop_api::{CaptureExplanation, CaptureVerdict};
 use aop_firewall::{DryRun, FrameVerdict};
 
 use super::{
-    ExplainError, SourceState, guarded_ports,
+    ExplainError, PrefixOwners, SourceState, guarded_ports,
     pcap::{Pcap, Record},
     reason::explain_unreadable,
 };
@@ -16,7 +16,11 @@ use crate::frame::FrameAddresses;
 ///
 /// # Errors
 /// The file is not an Ethernet capture in pcap format, or the kernel refuses to run a frame.
-pub fn capture(live: &mut DryRun, path: &Path) -> Result<CaptureExplanation, ExplainError> {
+pub fn capture(
+    live: &mut DryRun,
+    path: &Path,
+    owners: PrefixOwners<'_>,
+) -> Result<CaptureExplanation, ExplainError> {
     let mut pcap = Pcap::open(path)?;
     let guarded = guarded_ports(live);
     let mut groups: HashMap<Key, CaptureVerdict> = HashMap::new();
@@ -35,7 +39,9 @@ pub fn capture(live: &mut DryRun, path: &Path) -> Result<CaptureExplanation, Exp
         let judged = live.judge(&frame)?;
         let addresses = FrameAddresses::read(&frame);
         let key = (addresses.source, addresses.port, judged.action.name(), judged.verdict.reason());
-        let group = groups.entry(key).or_insert_with(|| verdict(live, addresses, judged, &guarded));
+        let group = groups
+            .entry(key)
+            .or_insert_with(|| verdict(live, addresses, judged, (&guarded, owners)));
         group.frames += 1;
         group.bytes += frame.len() as u64;
     };
@@ -59,11 +65,14 @@ fn verdict(
     live: &DryRun,
     addresses: FrameAddresses,
     judged: FrameVerdict,
-    guarded: &[u16],
+    (guarded, owners): (&[u16], PrefixOwners<'_>),
 ) -> CaptureVerdict {
     let FrameAddresses { source, destination, port } = addresses;
     let detail = match source {
-        Some(source) => SourceState::read(live, source).detail(judged, port, destination, guarded),
+        Some(source) => {
+            let state = SourceState::read(live, source, owners);
+            state.detail(judged, port, destination, guarded)
+        }
         None => explain_unreadable(judged, guarded),
     };
     CaptureVerdict {

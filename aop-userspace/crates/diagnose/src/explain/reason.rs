@@ -2,10 +2,13 @@
 
 use std::net::IpAddr;
 
+use aop_api::{AdmissionContext, AdmissionSource};
 use aop_common::{DropReason, PassReason, Standing, Verdict, layout::Prefix};
 use aop_firewall::{DryRun, FrameVerdict};
 use aop_types::monotonic_seconds;
 use ipnet::IpNet;
+
+use super::PrefixOwners;
 
 /// The most guarded ports that a sentence lists.
 const MAX_PORTS: usize = 8;
@@ -13,17 +16,22 @@ const MAX_PORTS: usize = 8;
 /// The state of a source in the maps.
 pub(super) struct SourceState {
     source: IpAddr,
-    generation: u32,
+    /// What admits its prefix.
+    admits: Option<AdmissionSource>,
     pub(super) prefix: Option<(IpNet, Prefix)>,
     pub(super) standing: Standing,
     pub(super) authenticated: bool,
 }
 
 impl SourceState {
-    pub(super) fn read(live: &DryRun, source: IpAddr) -> Self {
+    pub(super) fn read(live: &DryRun, source: IpAddr, owners: PrefixOwners<'_>) -> Self {
         let (prefix, standing) = live.standing(source);
         let authenticated = live.authenticated(source);
-        Self { source, generation: live.generation(), prefix, standing, authenticated }
+        let PrefixOwners { extra, opened } = owners;
+        let now = monotonic_seconds();
+        let context = AdmissionContext::new(live.admission(), extra, opened, now);
+        let admits = context.admits_stranger(source);
+        Self { source, admits, prefix, standing, authenticated }
     }
 
     /// The explanation for people.
@@ -73,13 +81,24 @@ impl SourceState {
 
     /// The prefix of the source and its state.
     fn prefix_text(&self) -> String {
-        let Self { source, generation, .. } = self;
+        let Self { source, admits, .. } = self;
         let Some((prefix, _)) = self.prefix else {
-            return format!("{source} is in no admitted prefix (policy generation {generation})");
+            return format!("{source} is in no admitted prefix");
         };
         match (self.standing, self.drains_for_seconds()) {
             (Standing::Admitted, _) => {
-                format!("{source} is in {prefix}, which policy generation {generation} admits")
+                let by = match admits {
+                    Some(AdmissionSource::Extra) => "firewall.extra admits",
+                    Some(AdmissionSource::Opening) => "`aop open` admits for a limited time",
+                    Some(
+                        AdmissionSource::List
+                        | AdmissionSource::Draining
+                        | AdmissionSource::Trusted
+                        | AdmissionSource::Unknown(_),
+                    )
+                    | None => "is in the prefix list",
+                };
+                format!("{source} is in {prefix}, which {by}")
             }
             (Standing::Draining, Some(seconds)) => format!(
                 "{source} is in {prefix}, which has left the list and drains for {seconds} s more"
@@ -154,7 +173,8 @@ mod tests {
     ) -> SourceState {
         let source = "192.0.2.7".parse().expect("an address");
         let prefix = prefix.map(|(net, entry)| (net.parse().expect("a CIDR"), entry));
-        SourceState { source, generation: 3, prefix, standing, authenticated }
+        let admits = Some(AdmissionSource::List);
+        SourceState { source, admits, prefix, standing, authenticated }
     }
 
     fn detail(state: &SourceState, verdict: Verdict, mode: Mode) -> String {
@@ -167,11 +187,16 @@ mod tests {
     }
 
     #[test]
-    fn the_explanation_of_an_admitted_source_has_its_prefix_and_generation() {
-        let state = state(Some(("192.0.2.0/24", Prefix::ADMITTED)), Standing::Admitted, false);
+    fn the_explanation_of_an_admitted_source_has_its_prefix_and_what_admits_it() {
+        let mut state = state(Some(("192.0.2.0/24", Prefix::ADMITTED)), Standing::Admitted, false);
         assert_eq!(
             detail(&state, Verdict::Pass(PassReason::Admitted), Mode::Enforce),
-            "192.0.2.7 is in 192.0.2.0/24, which policy generation 3 admits."
+            "192.0.2.7 is in 192.0.2.0/24, which is in the prefix list."
+        );
+        state.admits = Some(AdmissionSource::Extra);
+        assert_eq!(
+            detail(&state, Verdict::Pass(PassReason::Admitted), Mode::Enforce),
+            "192.0.2.7 is in 192.0.2.0/24, which firewall.extra admits."
         );
     }
 
@@ -181,8 +206,7 @@ mod tests {
         let state = state(None, Standing::Unknown, true);
         assert_eq!(
             detail(&state, verdict, Mode::Observe),
-            "192.0.2.7 is in no admitted prefix (policy generation 3); it authenticated before, \
-             but that no longer counts without a prefix. Observe mode: it is counted and passes; \
+            "192.0.2.7 is in no admitted prefix; it authenticated before, but that no longer counts without a prefix. Observe mode: it is counted and passes; \
              enforce would drop it."
         );
         assert!(!detail(&state, verdict, Mode::Enforce).contains("Observe"));

@@ -49,6 +49,7 @@ impl Default for RefusalCounters {
 struct ByOrigin {
     all: AtomicU64,
     from_admitted: AtomicU64,
+    from_this_host: AtomicU64,
 }
 
 /// The count of one reason.
@@ -56,14 +57,17 @@ pub(super) struct RefusalTotal {
     pub(super) refusal: Refusal,
     pub(super) all: u64,
     pub(super) from_admitted: u64,
+    pub(super) from_this_host: u64,
 }
 
 impl RefusalCounters {
     pub(super) fn add(&self, refusal: Refusal, origin: Origin) {
         let counter = &self.0[refusal as usize];
         counter.all.fetch_add(1, Relaxed);
-        if origin == Origin::Admitted {
-            counter.from_admitted.fetch_add(1, Relaxed);
+        match origin {
+            Origin::Admitted => _ = counter.from_admitted.fetch_add(1, Relaxed),
+            Origin::ThisHost => _ = counter.from_this_host.fetch_add(1, Relaxed),
+            Origin::Other => {}
         }
     }
 
@@ -71,9 +75,12 @@ impl RefusalCounters {
     pub(super) fn totals(&self) -> Vec<RefusalTotal> {
         let total = |refusal: Refusal| {
             let counter = &self.0[refusal as usize];
-            let (all, from_admitted) =
-                (counter.all.load(Relaxed), counter.from_admitted.load(Relaxed));
-            RefusalTotal { refusal, all, from_admitted }
+            RefusalTotal {
+                refusal,
+                all: counter.all.load(Relaxed),
+                from_admitted: counter.from_admitted.load(Relaxed),
+                from_this_host: counter.from_this_host.load(Relaxed),
+            }
         };
         let totals = Refusal::ALL.iter().map(|refusal| total(*refusal));
         let mut totals: Vec<_> = totals.filter(|total| total.all > 0).collect();
@@ -171,6 +178,7 @@ impl SiteCounters {
             refusal: total.refusal,
             count: total.all,
             from_admitted: total.from_admitted,
+            from_this_host: total.from_this_host,
         });
         snapshot.refused.extend(refused);
         let denied = Denial::ALL.iter().zip(&self.denied).map(|(denial, count)| DeniedCount {

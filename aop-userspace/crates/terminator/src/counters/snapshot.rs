@@ -52,6 +52,8 @@ pub struct RefusedCount {
     pub count: u64,
     /// Connections from admitted addresses, without those of this host itself.
     pub from_admitted: u64,
+    /// Connections from the loopback of this host.
+    pub from_this_host: u64,
 }
 
 /// How many HTTP/2 connections of a site exceeded one rate.

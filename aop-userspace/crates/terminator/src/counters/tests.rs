@@ -37,6 +37,24 @@ fn pulls_of_this_host_are_counted_and_are_no_evidence_for_or_against_enforcing()
 }
 
 #[test]
+fn refusals_of_this_host_are_told_apart_and_counted_with_all() {
+    let counters = Counters::default();
+    let site = counters.site(&"example.com".into());
+    for peer in ["127.0.0.1", "::1", "192.0.2.1", "198.51.100.1"] {
+        let verdict = match peer {
+            "198.51.100.1" => AddressVerdict::Refused,
+            _ => AddressVerdict::Admitted,
+        };
+        let peer = peer.parse().expect("an address");
+        counters.refused(&site, Refusal::UnknownCa, peer, Some(verdict), 0);
+    }
+    let after = counters.snapshot();
+    let [refused] = &after.refused[..] else { panic!("{after:?}") };
+    assert_eq!((refused.count, refused.from_admitted, refused.from_this_host), (4, 1, 2));
+    assert_eq!(after.refused_lately.len(), 2);
+}
+
+#[test]
 fn a_site_keeps_its_most_recent_identities() {
     let counters = Counters::default();
     let name: Arc<str> = "example.com".into();

@@ -5,9 +5,11 @@ use std::{collections::BTreeSet, net::IpAddr, ops::RangeInclusive};
 
 use aop_api::VisitorError;
 
-use crate::doctor::{
-    HostContext,
-    finding::{CheckFinding, good, notice, untried, wrong},
+use crate::{
+    doctor::{
+        HostContext,
+        finding::{CheckFinding, good, notice, untried, wrong},
+    },
     netfilter::{Packet, Redirect, Ruleset, Verdict},
 };
 

@@ -1,5 +1,5 @@
-//! Whether the packet program runs on the packets that its interface receives. A driver may accept a
-//! native program and run it on no packet; then all packets pass, and no counter shows it.
+//! Whether the packet program runs on the packets that its interface receives. A driver may accept
+//! a native program and run it on no packet; then all packets pass, and no counter shows it.
 
 use std::{thread, time::Duration};
 

@@ -7,9 +7,11 @@ use std::{collections::BTreeSet, net::SocketAddr};
 use aop_api::VisitorError;
 use aop_firewall::{HostInterface, LinkKind};
 
-use crate::doctor::{
-    HostContext,
-    finding::{CheckFinding, good, notice, wrong},
+use crate::{
+    doctor::{
+        HostContext,
+        finding::{CheckFinding, good, notice, wrong},
+    },
     netfilter::{Packet, Ruleset, Verdict},
 };
 

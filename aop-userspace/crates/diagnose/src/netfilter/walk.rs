@@ -9,16 +9,16 @@ const MAX_DEPTH: usize = 16;
 
 /// The first packet of a TCP connection from another host to this one.
 #[derive(Clone, Debug)]
-pub(in crate::doctor) struct Packet {
-    pub(in crate::doctor) interface: String,
-    pub(in crate::doctor) source: IpAddr,
-    pub(in crate::doctor) destination: IpAddr,
-    pub(in crate::doctor) port: u16,
+pub(crate) struct Packet {
+    pub(crate) interface: String,
+    pub(crate) source: IpAddr,
+    pub(crate) destination: IpAddr,
+    pub(crate) port: u16,
 }
 
 impl Packet {
     /// A packet whose source is of the documentation prefixes: no rule names them.
-    pub(in crate::doctor) fn of_stranger(interface: &str, to: IpAddr, port: u16) -> Self {
+    pub(crate) fn of_stranger(interface: &str, to: IpAddr, port: u16) -> Self {
         let source = match to {
             IpAddr::V4(_) => Ipv4Addr::new(192, 0, 2, 1).into(),
             IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
@@ -29,7 +29,7 @@ impl Packet {
 
 /// The fate of a packet, as far as it is certain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::doctor) enum Verdict {
+pub(crate) enum Verdict {
     /// No chain drops it for certain.
     Passes,
     /// This chain drops it.
@@ -49,7 +49,7 @@ enum Outcome {
 
 impl Ruleset {
     /// The fate of a packet for this host in the filters.
-    pub(in crate::doctor) fn verdict(&self, packet: &Packet) -> Verdict {
+    pub(crate) fn verdict(&self, packet: &Packet) -> Verdict {
         let hooks = [Hook::Prerouting, Hook::Input];
         let mut chains = hooks.iter().flat_map(|hook| self.at(*hook, Kind::Filter, packet));
         match chains.find(|chain| self.judge(chain, packet) == Outcome::Drops) {
@@ -60,7 +60,7 @@ impl Ruleset {
 
     /// The destination to which address translation sends a packet; `None` if it leaves it alone,
     /// or if that is not certain.
-    pub(in crate::doctor) fn redirect(&self, packet: &Packet) -> Option<Redirect> {
+    pub(crate) fn redirect(&self, packet: &Packet) -> Option<Redirect> {
         let mut chains = self.at(Hook::Prerouting, Kind::Nat, packet);
         chains.find_map(|chain| match self.judge(chain, packet) {
             Outcome::Redirects(to) => Some(to),

@@ -14,11 +14,11 @@ mod walk;
 use std::process::Command;
 
 use self::condition::{Certainty, Condition, Field, Value};
-pub(super) use self::walk::{Packet, Verdict};
+pub(crate) use self::walk::{Packet, Verdict};
 
 /// All rules.
 #[derive(Debug, Default)]
-pub(super) struct Ruleset {
+pub(crate) struct Ruleset {
     chains: Vec<Chain>,
 }
 
@@ -46,7 +46,7 @@ struct Base {
 
 /// The places of interest on the way of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hook {
+pub(crate) enum Hook {
     Prerouting,
     Input,
     Postrouting,
@@ -87,25 +87,25 @@ enum Action {
 
 /// A new destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Redirect {
+pub(crate) struct Redirect {
     /// `None`: this host.
-    pub(super) address: Option<std::net::IpAddr>,
+    pub(crate) address: Option<std::net::IpAddr>,
     /// `None`: the port stays.
-    pub(super) port: Option<u16>,
+    pub(crate) port: Option<u16>,
 }
 
 /// The source ports that address translation may give to a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SourcePorts {
+pub(crate) struct SourcePorts {
     /// `None`: the kernel's, which is 1024 to 65535 for a port in that range.
-    pub(super) range: Option<(u16, u16)>,
+    pub(crate) range: Option<(u16, u16)>,
     /// Whether each connection gets a random port, and not its own where that is free.
-    pub(super) random: bool,
+    pub(crate) random: bool,
 }
 
 impl Ruleset {
     /// The rules of this network namespace. `None` if the host has no program that lists them.
-    pub(super) fn read() -> Option<Self> {
+    pub(crate) fn read() -> Option<Self> {
         let nft = output(&["nft", "-j", "list", "ruleset"]);
         let tables = [output(&["iptables-save"]), output(&["ip6tables-save"])];
         if nft.is_none() && tables.iter().all(Option::is_none) {
@@ -120,12 +120,12 @@ impl Ruleset {
 
     /// The rules that `iptables-save` prints.
     #[cfg(test)]
-    pub(super) fn of_iptables(text: &str) -> Self {
+    pub(crate) fn of_iptables(text: &str) -> Self {
         Self { chains: iptables::parse(text, true) }
     }
 
     /// The source ports of every rule that translates addresses on the way out.
-    pub(super) fn source_ports(&self) -> Vec<SourcePorts> {
+    pub(crate) fn source_ports(&self) -> Vec<SourcePorts> {
         let rules = self.chains.iter().flat_map(|chain| &chain.rules);
         let ports = rules.filter_map(|rule| match &rule.action {
             Action::Source(ports) => Some(*ports),
@@ -142,7 +142,7 @@ impl Ruleset {
     }
 
     /// Each destination port that a rule names, alone or as an end of a range.
-    pub(super) fn named_ports(&self) -> Vec<u16> {
+    pub(crate) fn named_ports(&self) -> Vec<u16> {
         let rules = self.chains.iter().flat_map(|chain| &chain.rules);
         let conditions = rules.flat_map(|rule| &rule.conditions);
         let values = conditions.filter(|it| it.field == Field::Port).flat_map(|it| &it.values);
