@@ -115,6 +115,9 @@ impl ExplainCommand {
             }
             return Ok(Subject::Capture(path.into()));
         }
+        if self.subject.contains('/') || path.extension().is_some_and(|end| end == "pcap") {
+            bail!("{:?} is no file that exists, and no network (CIDR)", self.subject);
+        }
         let neither = || {
             format!(
                 "{:?} is no address, no network (CIDR), no file, and no host name that can be \

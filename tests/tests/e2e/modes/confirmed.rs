@@ -41,7 +41,7 @@ fn an_unconfirmed_port_observes_again_also_after_an_upgrade() {
         let shown = stage.daemon.verb(&["status"])?.text();
         let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
         ensure!(shown.contains("! port 443: enforcing for "), "{shown}");
-        ensure!(shown.contains(" UTC) unless `aop confirm`; then observe WARNING: "), "{shown}");
+        ensure!(shown.contains(" UTC) unless `aop confirm`; then observe "), "{shown}");
         let told = pending(stage)?;
         ensure!(told["mode"] == "enforce" && told["reverts_to"] == "observe", "{told}");
         ensure!(told["until"].is_string() && told["ports"] == serde_json::json!([443]), "{told}");
