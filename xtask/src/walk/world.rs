@@ -131,7 +131,9 @@ fn clear() {
         if let Ok(pids) = pids
             && !pids.trim().is_empty()
         {
-            command::run(Command::new("kill").args(pids.split_whitespace())).ok();
+            // Some end by themselves meanwhile.
+            let mut kill = Command::new("kill");
+            kill.args(pids.split_whitespace()).stderr(Stdio::null()).status().ok();
         }
         let mut delete = Command::new("ip");
         delete.args(["netns", "delete", name]).stderr(Stdio::null()).status().ok();
