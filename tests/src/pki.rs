@@ -192,6 +192,15 @@ impl Pki {
         ca.list_of(&format!("{entries}.crl.pem"), serials, 2120)
     }
 
+    /// Creates a good certificate from the client CA with this common name.
+    ///
+    /// # Errors
+    /// When the files cannot be written.
+    pub fn with_subject(&self, subject: &str) -> Result<Credentials> {
+        let ca = CertificateAuthority::reopen(&self.dir, CLIENT_CA.0, CLIENT_CA.1)?;
+        ca.issue("with-subject", authority::leaf(subject, &[], Usage::Client)?)
+    }
+
     /// Creates an X.509 version 1 certificate from the client CA, as `openssl x509 -req` does when
     /// no extensions are given. rcgen cannot make these.
     ///

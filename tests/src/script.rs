@@ -32,15 +32,38 @@ pub fn run_as_edge(lab: &Lab, name: &str, arguments: &[&str]) -> Result<Vec<Stri
     command.arg("--certificate").arg(&lab.pki.edge.certificate);
     command.arg("--key").arg(&lab.pki.edge.key).args(arguments);
     let report = child::finish(command, &[], PATIENCE)?;
-    let text = report.text();
+    cases(name, report.code, &report.text(), &report.errors)
+}
+
+/// The names of the cases of a script that has ended, from what it printed.
+fn cases(name: &str, code: i32, text: &str, errors: &str) -> Result<Vec<String>> {
     let failed: Vec<&str> = text.lines().filter(|line| !line.starts_with("ok ")).collect();
-    ensure!(
-        failed.is_empty() && report.code == 0,
-        "{name}: {}\n{}",
-        failed.join("\n"),
-        report.errors
-    );
+    ensure!(failed.is_empty() && code == 0, "{name}: {}\n{errors}", failed.join("\n"));
     Ok(text.lines().filter_map(|line| line.strip_prefix("ok ")).map(str::to_owned).collect())
+}
+
+/// Runs the script `name` in the namespace of the origin. Once it has printed the line `loaded`,
+/// calls `act`, and waits until the script ends. Returns the names of its cases.
+///
+/// # Errors
+/// When a case fails, or the script itself, or `act`.
+pub fn run_on_origin(
+    lab: &Lab,
+    name: &str,
+    arguments: &[&str],
+    act: impl FnOnce() -> Result<()>,
+) -> Result<Vec<String>> {
+    const LOADED: &str = "loaded";
+    let mut child = start_on_origin(lab, name, arguments)?;
+    wait::until(&format!("{name} is {LOADED}"), PATIENCE, || {
+        (child.log().lines().any(|line| line == LOADED) || child.ended().is_some()).then_some(())
+    })
+    .with_context(|| child.log())?;
+    act()?;
+    let code = child.wait(PATIENCE)?.code().unwrap_or(1);
+    let lines: Vec<String> =
+        child.log().lines().filter(|line| *line != LOADED).map(str::to_owned).collect();
+    cases(name, code, &lines.join("\n"), "")
 }
 
 /// Starts the script `name` in the namespace of the origin, and waits until it prints `listens`.
@@ -48,17 +71,20 @@ pub fn run_as_edge(lab: &Lab, name: &str, arguments: &[&str]) -> Result<Vec<Stri
 /// # Errors
 /// When it does not listen within 20 seconds.
 pub fn serve_on_origin(lab: &Lab, name: &str, arguments: &[&str]) -> Result<Child> {
-    let mut words = vec![PathBuf::from(PYTHON)];
-    words.extend(line(name).map(PathBuf::from));
-    words.extend(arguments.iter().map(PathBuf::from));
-    let log = lab.dir().join(format!("{name}.log"));
-    let mut child = Child::serve(lab.origin(), &words, &log)?;
+    let mut child = start_on_origin(lab, name, arguments)?;
     let listens = wait::until(&format!("{name} listens"), Duration::from_secs(20), || {
         let listens = child.log().lines().any(|line| line == "listens");
         (listens || child.ended().is_some()).then_some(listens)
     });
     ensure!(listens.with_context(|| child.log())?, "{name} has ended: {}", child.log());
     Ok(child)
+}
+
+fn start_on_origin(lab: &Lab, name: &str, arguments: &[&str]) -> Result<Child> {
+    let mut words = vec![PathBuf::from(PYTHON)];
+    words.extend(line(name).map(PathBuf::from));
+    words.extend(arguments.iter().map(PathBuf::from));
+    Child::serve(lab.origin(), &words, &lab.dir().join(format!("{name}.log")))
 }
 
 /// Whether Debian's Python has all of these modules.

@@ -16,6 +16,7 @@ mod launch;
 mod mutants;
 mod object;
 mod packages;
+mod page;
 mod privilege;
 mod promtool;
 mod test;
@@ -107,6 +108,11 @@ enum Verb {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Run the tests of the status page, with Chromium as the browser. Needs root.
+    ///
+    /// Installs Debian's Chromium (300 MB) if it is missing. Leaves screenshots in target/page:
+    /// light, dark, without colours, and at the widths of a phone, a tablet and a desktop.
+    Page,
     /// Boot other kernels under QEMU: the kernel tests, and aop on network cards. Needs root.
     ///
     /// The kernels are Debian's 6.1 and 6.12 and the newest of its backports, from packages that
@@ -197,6 +203,7 @@ fn perform(verb: Verb) -> Result<()> {
             let profile = if release { launch::Profile::Release } else { launch::Profile::Debug };
             edge::run(profile, &arguments)
         }
+        Verb::Page => page::run(),
         Verb::Kernels { arm64: true, filter, .. } => kernels::run_arm64(&filter),
         Verb::Kernels { series, filter, .. } => kernels::run(series.as_deref(), &filter),
         Verb::Fuzz { target, seconds, frames, seed } => {

@@ -100,6 +100,17 @@ pub(crate) const EDGE: [Tool; 3] = [
     tool("nginx", "nginx", "is the application that reloads"),
 ];
 
+/// The additional tools of `page`.
+pub(crate) const BROWSER: [Tool; 3] = [
+    tool("chromium", "chromium", "is the browser that shows the status page"),
+    tool(
+        "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
+        "fonts-dejavu-core",
+        "is the font of the screenshots",
+    ),
+    module("websockets/__init__.py", "python3-websockets", "drives the browser"),
+];
+
 /// The alternatives in `bench firewall`. Each is measured if it is available.
 pub(crate) const PACKET_RIVALS: [Tool; 2] = [
     tool("xdp-filter", "xdp-tools", "is measured with the same frames"),

@@ -48,6 +48,18 @@ fn an_error_of_toml_syntax_is_named_with_its_line() {
 }
 
 #[test]
+fn a_status_page_without_an_address_or_for_other_hosts_is_named_with_its_line() {
+    let with = |lines: &'static str| {
+        move |text: &str| text.replace("[admission]", &format!("[monitor]\n{lines}\n[admission]"))
+    };
+    refused(with("page = true"), &["aop.toml:", "monitor.page needs monitor.listen"]);
+    refused(
+        with("page = true\nlisten = \"0.0.0.0:9465\""),
+        &["aop.toml:", "only this host may reach the monitor"],
+    );
+}
+
+#[test]
 fn a_host_in_two_sites_is_named() {
     in_lab(|lab| {
         let mut config = AopToml::new(lab);

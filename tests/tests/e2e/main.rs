@@ -52,6 +52,7 @@ mod revocation_lists;
 mod server_names;
 mod service_manager;
 mod shutdown;
+mod status_page;
 mod syn_flood;
 mod top;
 mod unusual_connections;
