@@ -215,6 +215,17 @@ async def a_foreign_name_reaches_no_data(tab, options):
     tab.said[:] = silent
 
 
+async def without_an_answer_the_old_verdict_is_gone(tab, options):
+    silent, before = list(tab.said), await tab.value(WORD)
+    link = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    await tab.call("Network.emulateNetworkConditions", offline=True, **link)
+    await tab.until("it is told", WORD, lambda word: "NO ANSWER" in word)
+    await tab.shoot(options.folder, "no-answer", 1280, 900)
+    await tab.call("Network.emulateNetworkConditions", offline=False, **link)
+    await tab.until("it is back", WORD, lambda word: word == before)
+    tab.said[:] = silent
+
+
 async def the_console_stays_silent(tab, options):
     assert not tab.said, tab.said
 
@@ -227,6 +238,7 @@ CASES = [
     dark_and_light_differ_and_both_can_be_read,
     without_colour_states_and_lines_still_differ,
     the_console_stays_silent,
+    without_an_answer_the_old_verdict_is_gone,
     the_policy_stops_scripts_markup_and_other_hosts,
     a_foreign_name_reaches_no_data,
 ]

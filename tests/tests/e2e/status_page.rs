@@ -215,7 +215,7 @@ fn a_browser_shows_the_page_and_runs_nothing_that_a_peer_has_sent() {
             &["--browser", &browser, "--url", &url, "--folder", &folder, "--hostile", HOSTILE],
             traffic,
         )?;
-        ensure!(cases.len() == 9, "{cases:?}");
+        ensure!(cases.len() == 10, "{cases:?}");
         Ok(())
     });
 }
