@@ -1,10 +1,17 @@
 //! `dist`: builds the Debian package; optionally tests its installation, upgrade, removal and
-//! purge, and builds the container image from it.
+//! purge, adds it to a signed repository, and builds the container image from it.
 
+mod ansible;
 mod arm64;
+mod booted;
+mod build;
 mod check;
 mod container;
 mod host;
+mod repository;
+mod reproducible;
+mod sbom;
+mod signing;
 mod units;
 
 use std::{
@@ -13,23 +20,25 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use signing::Signer;
 pub(crate) use units::verify as verify_units;
 
-use crate::{
-    command,
-    launch::{self, Profile},
-    object, packages, workspace,
-};
+use crate::{command, object, packages, workspace};
 
 const CARGO_DEB: &str = "3.8.0";
+const AMD64: &str = "x86_64-unknown-linux-gnu";
 
 /// The steps beside building the package.
-#[derive(Clone, Copy, clap::Args)]
+#[derive(clap::Args)]
 pub(crate) struct Dist {
-    /// Also install, upgrade, remove and purge it in a clean Debian root; needs root and a mirror
+    /// Also install, upgrade, remove and purge it in clean roots of Debian 12 and 13, from the file
+    /// and from a signed repository; needs root and a mirror
     #[arg(long)]
     check: bool,
+    /// Also run the Ansible role on booted Debian 12 and 13; needs root, a mirror and PyPI
+    #[arg(long)]
+    check_ansible: bool,
     /// Also build the container image and guard a port that Docker publishes; needs root and a
     /// mirror
     #[arg(long)]
@@ -37,6 +46,23 @@ pub(crate) struct Dist {
     /// Also cross-build the package for arm64
     #[arg(long)]
     arm64: bool,
+    /// Also build the last commit in another folder, and compare the packages
+    #[arg(long)]
+    reproducible: bool,
+    /// Also list the crates in the program: a CycloneDX file beside the package
+    #[arg(long)]
+    sbom: bool,
+    /// Take this package instead of building one; may be given several times. The bill of materials
+    /// beside it is taken too
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["arm64", "container", "reproducible", "sbom"])]
+    package: Vec<PathBuf>,
+    /// Add the packages to a signed apt repository, which is made if it does not exist
+    #[arg(long, value_name = "DIR")]
+    repository: Option<PathBuf>,
+    /// The key that signs the repository: a name or fingerprint in gpg's keyring, a gpg home, or a
+    /// file with an exported secret key
+    #[arg(long, value_name = "KEY", requires = "repository")]
+    sign_with: Option<String>,
 }
 
 /// Builds the package for arm64.
@@ -52,28 +78,86 @@ pub(crate) fn cross_compile(cargo: &mut Command) {
 
 /// The folder of the generated man pages and completions.
 fn documents() -> Result<PathBuf> {
-    let aop = launch::build(Profile::Release, &["aop"])?.join("aop");
+    let aop = build::release(None, |_| {})?.join("aop");
     let folder = workspace::target().join("release/dist");
     generate(&aop, &folder)?;
     Ok(folder)
 }
 
-pub(crate) fn run(dist: Dist) -> Result<()> {
+pub(crate) fn run(dist: &Dist) -> Result<()> {
     packages::ensure_for(&packages::PACKAGING)?;
-    object::refresh()?;
-    let folder = documents()?;
-    let package = pack(&folder, &[])?;
-    tell(&package)?;
-    if dist.arm64 {
-        tell(&arm64::pack(&folder)?)?;
+    // A build takes minutes: a missing key is refused before.
+    let repository = match &dist.repository {
+        None => None,
+        Some(folder) => {
+            packages::ensure_for(&packages::REPOSITORY)?;
+            let key = dist.sign_with.as_deref().context(signing::NO_KEY)?;
+            Some((folder, Signer::of(key)?))
+        }
+    };
+    let (packages, bills) = match dist.package.as_slice() {
+        [] => build(dist)?,
+        given => given_packages(given)?,
+    };
+    let package = packages.first().context("there is no package")?;
+    if dist.reproducible {
+        reproducible::check(package)?;
     }
     if dist.check {
-        check::run(&package)?;
+        check::run(package)?;
+    }
+    if dist.check_ansible {
+        ansible::run(package)?;
     }
     if dist.container {
-        container::run(&folder)?;
+        container::run(&workspace::target().join("release/dist"))?;
+    }
+    match repository {
+        Some((folder, signer)) => {
+            repository::add(folder, &packages, &bills, &signer)?;
+            println!(
+                "{}: signed by {}; publish this folder, and see docs/install.md for its users",
+                folder.display(),
+                signer.fingerprint()
+            );
+        }
+        None => println!("install it: apt install ./{}", workspace::short(package)),
     }
     Ok(())
+}
+
+/// Builds the packages and their bills of materials. The first is for amd64.
+fn build(dist: &Dist) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    object::refresh()?;
+    let folder = &documents()?;
+    let package = pack(folder, &[])?;
+    tell(&package)?;
+    let mut packages = vec![(package, AMD64)];
+    if dist.arm64 {
+        let package = arm64::pack(folder)?;
+        tell(&package)?;
+        packages.push((package, arm64::TARGET));
+    } else if dist.repository.is_some()
+        && let Some(package) = arm64::packed(&packages[0].0)
+    {
+        packages.push((package, arm64::TARGET));
+    }
+    let mut bills = Vec::new();
+    if dist.sbom {
+        for (package, target) in &packages {
+            bills.push(sbom::make(package, target)?);
+        }
+    }
+    Ok((packages.into_iter().map(|(package, _)| package).collect(), bills))
+}
+
+/// Packages of an earlier run, with the bills of materials beside them.
+fn given_packages(given: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    for package in given {
+        ensure!(package.is_file(), "there is no package {}", package.display());
+    }
+    let bills = given.iter().map(|package| package.with_extension("cdx.json"));
+    Ok((given.to_vec(), bills.filter(|bill| bill.is_file()).collect()))
 }
 
 /// Generates man pages and completions from the command line of the program.
@@ -101,11 +185,12 @@ fn tell(package: &Path) -> Result<()> {
 }
 
 fn pack(folder: &Path, options: &[&str]) -> Result<PathBuf> {
-    let mut pack = Command::new(cargo_deb()?);
+    let mut pack = Command::new(installed("cargo-deb", CARGO_DEB)?);
     command::forget_own_build(&mut pack);
     pack.args(["--package", "aop-userspace", "--no-build", "--quiet", "--output"]).arg(folder);
     pack.args(options);
     pack.current_dir(workspace::root()).env("CARGO_TARGET_DIR", workspace::target());
+    pack.env(build::EPOCH, build::epoch()?.to_string());
     command::run(&mut pack)?;
     let made = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
     let mut packages = made.filter(|path| path.extension().is_some_and(|kind| kind == "deb"));
@@ -115,16 +200,16 @@ fn pack(folder: &Path, options: &[&str]) -> Result<PathBuf> {
     }
 }
 
-/// The path of cargo-deb, which is built if it is missing.
-fn cargo_deb() -> Result<PathBuf> {
-    let folder = workspace::tool(&format!("cargo-deb-{CARGO_DEB}"));
-    let program = folder.join("bin/cargo-deb");
+/// The path of a tool of cargo, which is built if it is missing.
+fn installed(tool: &str, version: &str) -> Result<PathBuf> {
+    let folder = workspace::tool(&format!("{tool}-{version}"));
+    let program = folder.join("bin").join(tool);
     if !program.is_file() {
         let mut install = command::cargo("install");
-        install.args(["cargo-deb", "--version", CARGO_DEB, "--locked", "--root"]).arg(folder);
+        install.args([tool, "--version", version, "--locked", "--root"]).arg(folder);
         // Build in a temporary directory, which cargo removes.
         install.env_remove("CARGO_TARGET_DIR");
-        command::run_shown(&mut install).context("cannot build cargo-deb")?;
+        command::run_shown(&mut install).with_context(|| format!("cannot build {tool}"))?;
     }
     Ok(program)
 }

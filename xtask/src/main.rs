@@ -155,7 +155,10 @@ enum Verb {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
-    /// Build the Debian package in target/release/dist.
+    /// Build the Debian package in target/release/dist; test it, and publish it in a repository.
+    ///
+    /// The bytes of the package depend on the sources and the compilers alone: paths are mapped to
+    /// fixed names, and its time is that of the last commit, or SOURCE_DATE_EPOCH.
     Dist(dist::Dist),
     /// Run all checks that a change must pass: format, lints, docs, dependencies, tests, and the
     /// kernel tests under other kernels.
@@ -203,7 +206,7 @@ fn perform(verb: Verb) -> Result<()> {
             fuzz::run(target.as_deref(), seconds, fuzz::Frames { count: frames, seed })
         }
         Verb::Mutants { package, arguments } => mutants::run(&package, &arguments),
-        Verb::Dist(dist) => dist::run(dist),
+        Verb::Dist(dist) => dist::run(&dist),
         Verb::Ci => ci::run(),
     }
 }

@@ -66,6 +66,23 @@ pub(crate) const PACKAGING: [Tool; 2] = [
     tool("debootstrap", "debootstrap", "makes a clean system to install the package in"),
 ];
 
+/// The additional tools of `dist --repository`.
+pub(crate) const REPOSITORY: [Tool; 5] = [
+    tool("apt-ftparchive", "apt-utils", "writes the indexes of the repository"),
+    tool("gpg", "gpg", "signs the repository"),
+    tool("gpg-agent", "gpg-agent", "holds the key while gpg signs"),
+    tool("gpgconf", "gpgconf", "stops the agent of gpg"),
+    tool("xz", "xz-utils", "compresses an index"),
+];
+
+/// The additional tools of `dist --check-ansible`.
+pub(crate) const ANSIBLE: [Tool; 4] = [
+    tool("systemd-nspawn", "systemd-container", "boots a clean system"),
+    tool("ssh", "openssh-client", "takes Ansible to the clean systems"),
+    tool("python3", "python3", "runs Ansible"),
+    tool("/usr/share/doc/python3-venv", "python3-venv", "keeps Ansible apart"),
+];
+
 /// The additional tools of `dist --arm64`.
 pub(crate) const ARM64: [Tool; 3] = [
     tool("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", "builds C code and links for arm64"),

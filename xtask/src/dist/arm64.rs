@@ -10,9 +10,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
+use super::build;
 use crate::{command, packages, workspace};
 
-const TARGET: &str = "aarch64-unknown-linux-gnu";
+pub(super) const TARGET: &str = "aarch64-unknown-linux-gnu";
 const COMPILER: &str = "aarch64-linux-gnu-gcc";
 /// Debian's directory of libraries for arm64.
 const LIBRARIES: &str = "/usr/aarch64-linux-gnu";
@@ -20,12 +21,8 @@ const LIBRARIES: &str = "/usr/aarch64-linux-gnu";
 /// Builds aop for arm64 and packs it with the man pages and completions in `folder`.
 pub(super) fn pack(folder: &Path) -> Result<PathBuf> {
     packages::ensure_for(&packages::ARM64)?;
-    let mut build = command::cargo("build");
-    build.args(["--release", "--bin", "aop"]);
-    cross_compile(&mut build);
-    command::run_quiet_when_fresh(&mut build)
+    let release = build::release(Some(TARGET), cross_compile)
         .with_context(|| format!("is the target there? `rustup target add {TARGET}`"))?;
-    let release = workspace::target().join(TARGET).join("release");
     let mut version = Command::new("qemu-aarch64-static");
     version.args(["-L", LIBRARIES]).arg(release.join("aop")).arg("--version");
     let version = command::output(&mut version)?;
@@ -47,4 +44,11 @@ pub(super) fn cross_compile(cargo: &mut Command) {
     cargo.args(["--target", TARGET]);
     cargo.env("CC_aarch64_unknown_linux_gnu", COMPILER);
     cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", COMPILER);
+}
+
+/// A package for arm64 of the same version as `package`, if an earlier run has built one.
+pub(super) fn packed(package: &Path) -> Option<PathBuf> {
+    let name = package.file_name()?.to_string_lossy().replace("_amd64", "_arm64");
+    let packed = workspace::target().join(TARGET).join("release/dist").join(name);
+    packed.is_file().then_some(packed)
 }

@@ -4,7 +4,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -16,7 +16,8 @@ use crate::{command, workspace};
 /// The time limit for processes to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-const RELEASE: &str = "bookworm";
+/// The releases of Debian that the package is tested on: 12 and 13.
+pub(super) const RELEASES: [&str; 2] = ["bookworm", "trixie"];
 const NETWORK: &str = "aop-dist";
 /// The interface of the default route, which the packaged configuration guards.
 pub(super) const INTERFACE: &str = "uplink";
@@ -29,13 +30,13 @@ pub(super) struct Host {
 }
 
 impl Host {
-    pub(super) fn make() -> Result<Self> {
+    pub(super) fn make(release: &str) -> Result<Self> {
         let root = workspace::target().join("release/clean-root");
         let host = Self { root };
         // Remove what a killed run left.
         host.clear();
         let mut bootstrap = Command::new("debootstrap");
-        bootstrap.args(["--variant=minbase", "--include=systemd,iproute2", RELEASE]);
+        bootstrap.args(["--variant=minbase", "--include=systemd,iproute2", release]);
         command::run_shown(bootstrap.arg(&host.root).stdout(Stdio::null()))?;
         let ip = |line: &str| command::run(Command::new("ip").args(line.split(' ')));
         ip(&format!("netns add {NETWORK}"))?;
@@ -100,6 +101,15 @@ impl Host {
         let spawned = command.arg(argument).stdout(Stdio::null()).stderr(log).spawn();
         spawned.with_context(|| format!("cannot start {program} in the clean root"))?;
         Ok(())
+    }
+
+    /// Starts a program of this machine in the network of the root, until the child is killed.
+    pub(super) fn beside(&self, program: &mut Command) -> Result<Child> {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/run/netns/{NETWORK}"));
+        command.arg(program.get_program()).args(program.get_args()).stdin(Stdio::null());
+        let spawned = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        spawned.with_context(|| format!("cannot start `{}`", command::line(program)))
     }
 
     /// Ends all processes in the root, and waits for them.
