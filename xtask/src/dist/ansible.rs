@@ -1,6 +1,6 @@
 //! Runs the Ansible role with the real ansible-core against booted Debian 12 and 13, over ssh:
-//! installation from a signed repository, a second run without a change, a broken configuration, and
-//! a rolling `enforce` while an edge pulls.
+//! installation from a signed repository, a second run without a change, a broken configuration,
+//! and a rolling `enforce` while an edge pulls.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::{
     booted::{Booted, EDGE, Edge},
@@ -182,7 +182,11 @@ impl Play<'_> {
 
     fn must(&self, playbook: &str, options: &[&str]) -> Result<Ran> {
         let ran = self.run(playbook, options)?;
-        ensure!(ran.good, "{playbook} failed:\n{}", ran.text);
+        if !ran.good {
+            let journal = |host: &Booted| host.run("journalctl --unit=aop --lines=15 --no-pager");
+            let journals: Result<Vec<_>> = self.hosts.iter().map(journal).collect();
+            bail!("{playbook} failed:\n{}\n{}", ran.text, journals?.join("\n"));
+        }
         Ok(ran)
     }
 
