@@ -113,7 +113,8 @@ fn enforce(play: &Play) -> Result<()> {
     for host in play.hosts {
         let modes: serde_json::Value = serde_json::from_str(&host.run("aop mode --json")?)?;
         ensure!(modes["mode"] == "enforce" && modes["pending"].is_null(), "{modes}");
-        ensure!(!modes["sites"].to_string().contains("observe"), "{modes}");
+        let mut sites = modes["sites"].as_array().into_iter().flatten();
+        ensure!(sites.all(|site| site["mode"] == "enforce"), "{modes}");
     }
     println!("rolling enforce, confirmed by pulls: {}", first.recap());
     let second = play.must("enforce.yml", &[])?;
