@@ -79,6 +79,14 @@ pub(crate) fn cross_compile(cargo: &mut Command) {
     arm64::cross_compile(cargo);
 }
 
+/// The folder of the generated man pages and completions.
+fn documents() -> Result<PathBuf> {
+    let aop = build::release(None, |_| {})?.join("aop");
+    let folder = workspace::target().join("release/dist");
+    generate(&aop, &folder)?;
+    Ok(folder)
+}
+
 pub(crate) fn run(dist: &Dist) -> Result<()> {
     packages::ensure_for(&packages::PACKAGING)?;
     // A build takes minutes: a missing key is refused before.
@@ -90,9 +98,8 @@ pub(crate) fn run(dist: &Dist) -> Result<()> {
             Some((folder, Signer::of(key)?))
         }
     };
-    let folder = workspace::target().join("release/dist");
     let (packages, bills) = match dist.package.as_slice() {
-        [] => build(dist, &folder)?,
+        [] => build(dist)?,
         given => given_packages(given)?,
     };
     let package = packages.first().context("there is no package")?;
@@ -106,7 +113,7 @@ pub(crate) fn run(dist: &Dist) -> Result<()> {
         ansible::run(package)?;
     }
     if dist.container {
-        container::run(&folder)?;
+        container::run(&workspace::target().join("release/dist"))?;
     }
     match repository {
         Some((folder, signer)) => {
@@ -123,10 +130,9 @@ pub(crate) fn run(dist: &Dist) -> Result<()> {
 }
 
 /// Builds the packages and their bills of materials. The first is for amd64.
-fn build(dist: &Dist, folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+fn build(dist: &Dist) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     object::refresh()?;
-    let aop = build::release(None, &[])?.join("aop");
-    generate(&aop, folder)?;
+    let folder = &documents()?;
     let package = pack(folder, &[])?;
     tell(&package)?;
     let mut packages = vec![(package, AMD64)];

@@ -87,7 +87,7 @@ pub(crate) const ANSIBLE: [Tool; 4] = [
     tool("systemd-nspawn", "systemd-container", "boots a clean system"),
     tool("ssh", "openssh-client", "takes Ansible to the clean systems"),
     tool("python3", "python3", "runs Ansible"),
-    tool("/usr/share/doc/python3-venv", "python3-venv", "keeps Ansible apart"),
+    tool("/usr/share/doc/python3-venv/copyright", "python3-venv", "keeps Ansible apart"),
 ];
 
 /// The additional tools of `dist --arm64`.

@@ -1,6 +1,6 @@
 //! Runs the Ansible role with the real ansible-core against booted Debian 12 and 13, over ssh:
-//! installation from a signed repository, a second run without a change, a broken configuration, and
-//! a rolling `enforce` while an edge pulls.
+//! installation from a signed repository, a second run without a change, a broken configuration,
+//! and a rolling `enforce` while an edge pulls.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::{
     booted::{Booted, EDGE, Edge},
@@ -113,7 +113,8 @@ fn enforce(play: &Play) -> Result<()> {
     for host in play.hosts {
         let modes: serde_json::Value = serde_json::from_str(&host.run("aop mode --json")?)?;
         ensure!(modes["mode"] == "enforce" && modes["pending"].is_null(), "{modes}");
-        ensure!(!modes["sites"].to_string().contains("observe"), "{modes}");
+        let mut sites = modes["sites"].as_array().into_iter().flatten();
+        ensure!(sites.all(|site| site["mode"] == "enforce"), "{modes}");
     }
     println!("rolling enforce, confirmed by pulls: {}", first.recap());
     let second = play.must("enforce.yml", &[])?;
@@ -182,7 +183,11 @@ impl Play<'_> {
 
     fn must(&self, playbook: &str, options: &[&str]) -> Result<Ran> {
         let ran = self.run(playbook, options)?;
-        ensure!(ran.good, "{playbook} failed:\n{}", ran.text);
+        if !ran.good {
+            let journal = |host: &Booted| host.run("journalctl --unit=aop --lines=15 --no-pager");
+            let journals: Result<Vec<_>> = self.hosts.iter().map(journal).collect();
+            bail!("{playbook} failed:\n{}\n{}", ran.text, journals?.join("\n"));
+        }
         Ok(ran)
     }
 

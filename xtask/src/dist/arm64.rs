@@ -14,17 +14,14 @@ use super::build;
 use crate::{command, packages, workspace};
 
 pub(super) const TARGET: &str = "aarch64-unknown-linux-gnu";
-const CROSS_COMPILER: [(&str, &str); 2] = [
-    ("CC_aarch64_unknown_linux_gnu", "aarch64-linux-gnu-gcc"),
-    ("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc"),
-];
+const COMPILER: &str = "aarch64-linux-gnu-gcc";
 /// Debian's directory of libraries for arm64.
 const LIBRARIES: &str = "/usr/aarch64-linux-gnu";
 
 /// Builds aop for arm64 and packs it with the man pages and completions in `folder`.
 pub(super) fn pack(folder: &Path) -> Result<PathBuf> {
     packages::ensure_for(&packages::ARM64)?;
-    let release = build::release(Some(TARGET), &CROSS_COMPILER)
+    let release = build::release(Some(TARGET), cross_compile)
         .with_context(|| format!("is the target there? `rustup target add {TARGET}`"))?;
     let mut version = Command::new("qemu-aarch64-static");
     version.args(["-L", LIBRARIES]).arg(release.join("aop")).arg("--version");
@@ -44,7 +41,9 @@ pub(super) fn pack(folder: &Path) -> Result<PathBuf> {
 
 /// Makes a cargo command build for arm64.
 pub(super) fn cross_compile(cargo: &mut Command) {
-    cargo.args(["--target", TARGET]).envs(CROSS_COMPILER);
+    cargo.args(["--target", TARGET]);
+    cargo.env("CC_aarch64_unknown_linux_gnu", COMPILER);
+    cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", COMPILER);
 }
 
 /// A package for arm64 of the same version as `package`, if an earlier run has built one.

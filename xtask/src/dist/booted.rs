@@ -205,7 +205,6 @@ impl Booted {
             fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
         };
         write("etc/hostname", &format!("{}\n", self.release))?;
-        write("etc/fstab", "bpf /sys/fs/bpf bpf rw 0 0\n")?;
         // The system has no way to Debian's mirror.
         write("etc/apt/sources.list", "")?;
         let public = fs::read_to_string(edge.ssh_key().with_extension("pub"))?;
@@ -235,7 +234,7 @@ impl Booted {
     fn boot(&mut self) -> Result<()> {
         let group = group(&self.release)?;
         let mut shell = Command::new("sh");
-        // A control group of its own: nspawn with --keep-unit makes its groups below the present one.
+        // A control group of its own: with --keep-unit, nspawn makes its groups below the present.
         shell.args(["-c", "echo $$ >\"$0/cgroup.procs\" && exec \"$@\""]).arg(&group);
         shell.args(["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot"]);
         shell.args(["--capability=all", "--system-call-filter=bpf", "--console=pipe"]);
@@ -256,6 +255,8 @@ impl Booted {
             ensure!(begun.elapsed() < PATIENCE, "it does not boot: {error:#}\n{}", log());
             thread::sleep(Duration::from_millis(500));
         }
+        // In a container, systemd does not mount it, also not from fstab.
+        self.run("mkdir -p /sys/fs/bpf && mount -t bpf bpf /sys/fs/bpf")?;
         Ok(())
     }
 

@@ -14,16 +14,16 @@ use crate::{command, workspace};
 /// The variable that names the time of a build (<https://reproducible-builds.org/specs/source-date-epoch/>).
 pub(super) const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
-/// Builds aop and returns the folder of the binary. `target` is a triple, or the machine's own.
-pub(super) fn release(target: Option<&str>, variables: &[(&str, &str)]) -> Result<PathBuf> {
+/// Builds aop and returns the folder of the binary. `target` is the triple for which `prepare` makes
+/// the build, or none for the machine's own.
+pub(super) fn release(target: Option<&str>, prepare: impl FnOnce(&mut Command)) -> Result<PathBuf> {
     let mut build = command::cargo("build");
     build.args(["--release", "--locked", "--bin", "aop"]);
     // The variable with the separated flags takes precedence over the other.
     build.env("CARGO_ENCODED_RUSTFLAGS", path_maps()?).env_remove("RUSTFLAGS");
-    build.envs(variables.iter().copied());
+    prepare(&mut build);
     let mut folder = workspace::target();
     if let Some(target) = target {
-        build.args(["--target", target]);
         folder.push(target);
     }
     command::run_quiet_when_fresh(&mut build)?;

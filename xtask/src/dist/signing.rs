@@ -1,5 +1,5 @@
-//! The key that signs a repository, used by gpg: from the operator's keyring, from another gpg home,
-//! or from a file with an exported secret key.
+//! The key that signs a repository, used by gpg: from the operator's keyring, from another gpg
+//! home, or from a file with an exported secret key.
 
 use std::{
     fs,

@@ -35,7 +35,7 @@ const KEYRING: &str = "/etc/apt/keyrings/aop-archive-keyring.gpg";
 /// Debian 13 asks sqv.
 const NO_KEY: [&str; 2] = ["NO_PUBKEY", "Missing key"];
 const WRONG: [&str; 3] = ["BADSIG", "Bad signature", "Message has been manipulated"];
-const UNREADABLE: [&str; 2] = ["NO_PUBKEY", "unreadable"];
+const UNREADABLE: [&str; 2] = ["NO_PUBKEY", "Failed to parse keyring"];
 const MISMATCH: [&str; 1] = ["Hash Sum mismatch"];
 
 pub(super) fn run(host: &Host, package: &Path) -> Result<()> {
