@@ -69,9 +69,7 @@ pub(crate) struct Dist {
 /// Builds the package for arm64.
 pub(crate) fn package_for_arm64() -> Result<PathBuf> {
     packages::ensure_for(&packages::PACKAGING)?;
-    let folder = workspace::target().join("release/dist");
-    generate(&build::release(None, &[])?.join("aop"), &folder)?;
-    arm64::pack(&folder)
+    arm64::pack(&documents()?)
 }
 
 /// Makes a cargo command build for arm64.
