@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use aop_config::Config;
-use aop_import::{HostFacts, nginx};
+use aop_import::{KnownHost, nginx};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &[u8]| {
@@ -12,7 +12,7 @@ fuzz_target!(|text: &[u8]| {
         Ok(proposal) => proposal,
         Err(error) => return assert!(!error.to_string().is_empty()),
     };
-    let text = proposal.toml(&HostFacts::default());
+    let text = proposal.toml(&KnownHost::default());
     let config = Config::parse(Path::new("/fuzz/aop.toml"), &text);
     config.expect("a proposal can be read");
 });

@@ -12,7 +12,7 @@ mod usable;
 use std::{path::PathBuf, process::ExitCode};
 
 use aop_api::{InitReport, InitSite, NotTakenOver};
-use aop_import::{NotTaken, Proposal, ProposedSite, SiteUse, nginx};
+use aop_import::{ConfigProposal, NotTaken, ProposedSite, SiteUse, nginx};
 use clap::Args;
 
 use self::outputs::{InitOutputs, OutputFile};
@@ -46,7 +46,7 @@ impl InitCommand {
         }
         let host = host::facts();
         let mut proposal = match &self.from_nginx {
-            None => Proposal::default(),
+            None => ConfigProposal::default(),
             Some(file) => {
                 let source = source::read(file.as_deref())?;
                 nginx::propose(&source.bytes, &source.name, &host::is_free)?
@@ -87,7 +87,7 @@ impl InitCommand {
     }
 }
 
-fn listens(proposal: &Proposal) -> Vec<String> {
+fn listens(proposal: &ConfigProposal) -> Vec<String> {
     match proposal.written().next() {
         Some(_) => proposal.trial.iter().map(ToString::to_string).collect(),
         None => Vec::new(),

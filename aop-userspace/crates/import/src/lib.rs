@@ -2,12 +2,13 @@
 //! interfaces, its certificates.
 //!
 //! Text in, proposal out: nothing here reads a file, starts a process or acts on a proposal.
-//! [`nginx::propose`] reads the output of `nginx -T`, [`Proposal::toml`] writes aop's
-//! configuration, and [`Proposal::nginx_blocks`] the server blocks that nginx needs on the
-//! loopback. Everything that is not taken over is in [`Proposal::not_taken`], with file and line.
+//! [`nginx::propose`] reads the output of `nginx -T`, [`ConfigProposal::toml`] writes aop's
+//! configuration, and [`ConfigProposal::nginx_blocks`] the server blocks that nginx needs on the
+//! loopback. Everything that is not taken over is in [`ConfigProposal::not_taken`], with file and
+//! line.
 
 pub mod nginx;
 mod proposal;
 mod template;
 
-pub use proposal::{FoundCertificate, HostFacts, NotTaken, Proposal, ProposedSite, SiteUse};
+pub use proposal::{ConfigProposal, FoundCertificate, KnownHost, NotTaken, ProposedSite, SiteUse};

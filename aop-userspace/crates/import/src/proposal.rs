@@ -7,7 +7,7 @@ const TRIAL_PORTS: [u16; 5] = [8443, 2053, 2083, 2087, 2096];
 
 /// What is known of this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HostFacts {
+pub struct KnownHost {
     /// The interfaces to guard, by name. Empty if they are unknown.
     pub interfaces: Vec<String>,
     /// Certificates that certbot keeps here.
@@ -27,7 +27,7 @@ pub struct FoundCertificate {
 
 /// A proposal for the configuration of aop.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Proposal {
+pub struct ConfigProposal {
     /// The sites, in the order of the web server.
     pub sites: Vec<ProposedSite>,
     /// The addresses at which the web server serves TLS now.
@@ -95,7 +95,7 @@ impl NotTaken {
     }
 }
 
-impl Proposal {
+impl ConfigProposal {
     /// The sites that are written as such.
     pub fn written(&self) -> impl Iterator<Item = &ProposedSite> {
         self.sites.iter().filter(|site| site.used == SiteUse::Written)

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use aop_config::quoted;
 
-use crate::{FoundCertificate, HostFacts, Proposal, ProposedSite, SiteUse};
+use crate::{ConfigProposal, FoundCertificate, KnownHost, ProposedSite, SiteUse};
 
 /// Columns of a line of comments.
 const WIDTH: usize = 80;
@@ -70,10 +70,10 @@ const EXAMPLE: &str = "
 #on_refusal  = \"observe\"
 ";
 
-impl Proposal {
+impl ConfigProposal {
     /// The text of the configuration. `host` is where it is for.
     #[must_use]
-    pub fn toml(&self, host: &HostFacts) -> String {
+    pub fn toml(&self, host: &KnownHost) -> String {
         let mut text = format!("{HEAD}{FIREWALL}");
         if host.interfaces.is_empty() {
             text += AUTO;
@@ -123,7 +123,7 @@ impl Proposal {
         self.sites.iter().for_each(|site| site.add(text));
     }
 
-    fn add_examples(&self, text: &mut String, host: &HostFacts) {
+    fn add_examples(&self, text: &mut String, host: &KnownHost) {
         *text += NO_SITES;
         *text += "#[[listener]]\n#bind = [\"0.0.0.0:443\", \"[::]:443\"]\n";
         for FoundCertificate { hosts, certificate, key } in &host.certificates {

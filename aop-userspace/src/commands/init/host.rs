@@ -7,15 +7,15 @@ use std::{
 };
 
 use aop_config::{Config, HostPattern, Interfaces, SiteConfig, quoted};
-use aop_import::{FoundCertificate, HostFacts};
+use aop_import::{FoundCertificate, KnownHost};
 use aop_tls::{SiteFiles, inspect};
 
 /// Where certbot keeps the current certificates, a folder for each.
 const LIVE: &str = "/etc/letsencrypt/live";
 
-pub(super) fn facts() -> HostFacts {
+pub(super) fn facts() -> KnownHost {
     let interfaces = aop_firewall::start_interfaces(&Interfaces::Auto).unwrap_or_default();
-    HostFacts {
+    KnownHost {
         interfaces: interfaces.into_iter().map(|it| it.name).collect(),
         certificates: certificates(Path::new(LIVE)),
     }

@@ -1,7 +1,7 @@
 //! The report for people: what was taken, what was not, and what to do next.
 
 use aop_api::{InitReport, InitSite, NotTakenOver};
-use aop_import::Proposal;
+use aop_import::ConfigProposal;
 
 use super::outputs::{InitOutputs, OutputFile};
 use crate::{commands::doctor::hanging, output::count};
@@ -32,7 +32,7 @@ pub(super) fn not_taken(report: &InitReport) -> Vec<String> {
 /// What was taken, and the next steps.
 pub(super) fn summary(
     report: &InitReport,
-    proposal: &Proposal,
+    proposal: &ConfigProposal,
     outputs: &InitOutputs,
 ) -> Vec<String> {
     let mut text = taken(report);
@@ -98,7 +98,7 @@ struct Step {
     commands: Vec<String>,
 }
 
-fn steps(report: &InitReport, proposal: &Proposal, outputs: &InitOutputs) -> Vec<Step> {
+fn steps(report: &InitReport, proposal: &ConfigProposal, outputs: &InitOutputs) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut add = |does: &str, commands: &[String]| {
         steps.push(Step { does: does.to_owned(), commands: commands.to_vec() });
@@ -161,7 +161,7 @@ fn steps(report: &InitReport, proposal: &Proposal, outputs: &InitOutputs) -> Vec
 }
 
 /// Where nginx would read a file of ours.
-fn place_of_blocks(proposal: &Proposal) -> Option<String> {
+fn place_of_blocks(proposal: &ConfigProposal) -> Option<String> {
     let pattern = proposal.include.as_deref()?;
     Some(match pattern.strip_suffix("/*.conf") {
         Some(folder) => format!("{folder}/aop-loopback.conf"),

@@ -4,13 +4,17 @@
 use std::path::Path;
 
 use aop_config::{ClientCa, Config, SiteConfig};
-use aop_import::{HostFacts, NotTaken, Proposal, ProposedSite, SiteUse};
+use aop_import::{ConfigProposal, KnownHost, NotTaken, ProposedSite, SiteUse};
 use aop_tls::{FileRole, InspectedFile, SiteFiles, Sites, inspect};
 
 /// The built-in CA in `client_ca`.
 const GLOBAL: &str = "cloudflare-global";
 
-pub(super) fn judge(proposal: &mut Proposal, file: &Path, host: &HostFacts) -> anyhow::Result<()> {
+pub(super) fn judge(
+    proposal: &mut ConfigProposal,
+    file: &Path,
+    host: &KnownHost,
+) -> anyhow::Result<()> {
     let files = SiteFiles::on_disk();
     let sites = Config::parse(file, &proposal.toml(host))?.live.sites;
     for (proposed, site) in proposal.sites.iter_mut().zip(&sites) {

@@ -14,7 +14,7 @@ use super::{
     tree::{Directive, flat},
     upstream,
 };
-use crate::{NotTaken, Proposal, ProposedSite, SiteUse};
+use crate::{ConfigProposal, NotTaken, ProposedSite, SiteUse};
 
 /// The port of HTTPS.
 const HTTPS: u16 = 443;
@@ -34,7 +34,7 @@ pub fn propose(
     input: &[u8],
     name: &str,
     is_free: &dyn Fn(u16) -> bool,
-) -> Result<Proposal, NginxError> {
+) -> Result<ConfigProposal, NginxError> {
     if input.len() > MOST_BYTES {
         return Err(NginxError::TooLarge { name: name.to_owned() });
     }
@@ -59,11 +59,11 @@ pub fn propose(
     };
     let sites = reader.sites();
     reader.not_taken.extend(main_level::other_servers(&main));
-    let mut proposal = Proposal {
+    let mut proposal = ConfigProposal {
         serves: reader.serves(),
         not_taken: reader.not_taken,
         include: main_level::include(&http, &dump.folder),
-        ..Proposal::default()
+        ..ConfigProposal::default()
     };
     if sites.iter().any(|site| site.block.is_some()) {
         proposal.loopback_port = loopback_port;

@@ -9,20 +9,20 @@ use aop_config::Config;
 use proptest::prelude::*;
 
 use super::{MOST_BYTES, propose};
-use crate::{HostFacts, NotTaken, Proposal, ProposedSite};
+use crate::{ConfigProposal, KnownHost, NotTaken, ProposedSite};
 
 fn folder() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/configurations"))
 }
 
-fn read(input: &[u8]) -> Result<Proposal, String> {
+fn read(input: &[u8]) -> Result<ConfigProposal, String> {
     propose(input, "/etc/nginx/sites-available/site", &|_| true).map_err(|error| error.to_string())
 }
 
 /// The configuration of aop that is made of `input`.
-fn toml(proposal: &Proposal) -> String {
+fn toml(proposal: &ConfigProposal) -> String {
     let interfaces = vec!["eth0".to_owned()];
-    proposal.toml(&HostFacts { interfaces, certificates: Vec::new() })
+    proposal.toml(&KnownHost { interfaces, certificates: Vec::new() })
 }
 
 /// All that is taken, line by line.
