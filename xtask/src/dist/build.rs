@@ -14,8 +14,8 @@ use crate::{command, workspace};
 /// The variable that names the time of a build (<https://reproducible-builds.org/specs/source-date-epoch/>).
 pub(super) const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
-/// Builds aop and returns the folder of the binary. `target` is the triple for which `prepare` makes
-/// the build, or none for the machine's own.
+/// Builds aop and returns the folder of the binary. `target` is the triple for which `prepare`
+/// makes the build, or none for the machine's own.
 pub(super) fn release(target: Option<&str>, prepare: impl FnOnce(&mut Command)) -> Result<PathBuf> {
     let mut build = command::cargo("build");
     build.args(["--release", "--locked", "--bin", "aop"]);

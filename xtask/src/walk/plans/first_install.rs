@@ -27,6 +27,8 @@ pub(super) const NGINX: Plan = Plan {
     variant: " beside nginx",
     start: start::INSTALLED,
     steps: &[
+        Type("aop init --from-nginx"),
+        Inside("aop check --files --config /etc/aop/aop.toml.new"),
         Write("[firewall]", FILE),
         Type("aop check"),
         Expect(Stranger, 443, Page),
@@ -69,6 +71,7 @@ pub(super) const CADDY: Plan = Plan {
     variant: " beside Caddy",
     start: start::BESIDE_CADDY,
     steps: &[
+        Leave("aop init --from-nginx", "this machine has Caddy"),
         Write("[firewall]", FILE),
         Type("aop check"),
         Expect(Stranger, 443, Page),

@@ -3,7 +3,7 @@
 use super::{
     super::plan::{
         Plan,
-        Step::{Append, Type},
+        Step::{Append, Leave, Type},
     },
     start,
 };
@@ -12,5 +12,11 @@ pub(super) const PLAN: Plan = Plan {
     document: "docs/monitoring.md",
     variant: "",
     start: start::OBSERVING,
-    steps: &[Append("[monitor]", "/etc/aop/aop.toml"), Type("aop check")],
+    steps: &[
+        Append("[monitor]", "/etc/aop/aop.toml"),
+        Type("aop check"),
+        Type("cd /usr/share/doc/aop/examples"),
+        Leave("[monitor]", "`cargo xtask page` tests the page in a browser"),
+        Leave("ssh -L", "it needs another machine"),
+    ],
 };
