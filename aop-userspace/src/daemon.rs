@@ -1,7 +1,7 @@
 //! Asks the daemon, or reads what is known without one: the pinned maps, the configuration and the
 //! files in `paths.state`.
 
-use std::path::Path;
+use std::{collections::HashSet, net::IpAddr, path::Path};
 
 use anyhow::bail;
 use aop_api::{
@@ -126,7 +126,8 @@ pub(crate) fn strangers(file: &Path) -> anyhow::Result<StrangersReport> {
         let reading = state.reading.as_ref();
         let admission = reading.map(|it| it.admission.clone()).unwrap_or_default();
         let (opened, published) = (state.opened_networks(), aop_prefixes::snapshot());
-        let peers = reading.into_iter().flat_map(|it| &it.peers);
+        let peers: HashSet<IpAddr> =
+            reading.into_iter().flat_map(|it| &it.peers).map(|peer| peer.address).collect();
         let context = StrangerContext {
             admission: AdmissionContext::new(
                 &admission,
@@ -135,7 +136,7 @@ pub(crate) fn strangers(file: &Path) -> anyhow::Result<StrangersReport> {
                 monotonic_seconds(),
             ),
             extra: state.extra(),
-            authenticated: peers.map(|peer| peer.address).collect(),
+            authenticated: &|address| peers.contains(&address),
             published: published.list.prefixes(),
         };
         aop_daemon::stored_strangers(&paths.state, &context).map_err(anyhow::Error::msg)

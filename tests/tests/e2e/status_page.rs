@@ -183,7 +183,7 @@ fn the_data_agree_with_the_status_after_served_refused_and_dropped_pulls() {
         stage.daemon.verb(&["unload"])?.success()?;
         data(stage, "it is critical", |data| {
             data["state"] == "critical"
-                && data["obstacles"]["rows"][0].to_string().contains("unload")
+                && data["obstacles"]["rows"][0].to_string().contains("not filtered")
         })?;
         Ok(())
     });

@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionName, DaemonReport, Expiry, InterfaceStatus, MAX_EXPIRIES, ModeName, Opening,
-    PendingMode, Predecessor, PrefixStatus, RefusalCount, RefusedPeer, SeenIdentity, Status,
-    UpstreamReport, VerdictCount, names::stable_names,
+    ActionName, DaemonReport, Expiry, HealthLevel, InterfaceStatus, MAX_EXPIRIES, ModeName,
+    Opening, PendingMode, Predecessor, PrefixStatus, RefusalCount, RefusedPeer, SeenIdentity,
+    Status, StrangerStatus, UpstreamReport, VerdictCount, names::stable_names,
 };
 
 /// The most rows of a list.
@@ -38,7 +38,7 @@ pub struct Overview {
     pub version: String,
     /// The verdict in one word.
     pub state: OverviewState,
-    /// Why aop does not serve, as `/readyz` says it.
+    /// Why visitors are not served, or packets are not filtered.
     pub obstacles: Listed<String>,
     /// Warnings for the operator.
     pub warnings: Listed<String>,
@@ -80,6 +80,8 @@ pub struct Overview {
     pub tunnels_open: usize,
     /// The upstreams of sites that have an `upstream_check`.
     pub upstreams: Listed<UpstreamReport>,
+    /// The sources that no prefix admits, those of most packets first.
+    pub strangers: Listed<StrangerStatus>,
     /// Addresses that the terminator refused recently, the last seen first.
     pub refused_lately: Listed<RefusedPeer>,
     /// The client certificates that peers presented, the last seen first.
@@ -132,14 +134,23 @@ pub struct ReasonSum {
 }
 
 impl Overview {
-    /// The overview of `status` on `host`. `obstacles` are the reasons why aop does not serve.
+    /// The overview of `status` and `strangers` on `host`. `draining` says so if aop drains.
     #[must_use]
-    pub fn of(status: Status, obstacles: Vec<String>, host: &str, at: Timestamp) -> Self {
-        let state = match (obstacles.as_slice(), status.warnings.as_slice()) {
-            ([], []) => OverviewState::Ok,
-            ([], _) => OverviewState::Warning,
-            (_, _) => OverviewState::Critical,
+    pub fn of(
+        status: Status,
+        strangers: Vec<StrangerStatus>,
+        draining: Option<&str>,
+        host: &str,
+        at: Timestamp,
+    ) -> Self {
+        let health = status.health(at);
+        let state = match (draining, health.level()) {
+            (Some(_), _) | (None, HealthLevel::Critical) => OverviewState::Critical,
+            (None, HealthLevel::Warning) => OverviewState::Warning,
+            (None, HealthLevel::Ok) => OverviewState::Ok,
         };
+        let failures = health.failures().iter().map(String::as_str);
+        let obstacles = draining.into_iter().chain(failures).map(str::to_owned).collect();
         let sites = status.modes.sites.iter().map(crate::SiteMode::line);
         let overrides = status.modes.lines().into_iter().chain(sites).collect();
         let open = &status.requests.open;
@@ -151,7 +162,7 @@ impl Overview {
             version: status.version,
             state,
             obstacles: Listed::texts(obstacles),
-            warnings: Listed::texts(status.warnings),
+            warnings: Listed::texts(health.warnings().to_vec()),
             daemon: status.daemon,
             terminator_answers: status.terminator.map(|terminator| terminator.answers),
             predecessors: Listed::first(status.predecessors),
@@ -173,6 +184,7 @@ impl Overview {
             upstreams: Listed::first(status.upstreams).each(|it| {
                 [&mut it.site, &mut it.upstream].into_iter().chain(&mut it.error).for_each(cut);
             }),
+            strangers: Listed::first(strangers),
             refused_lately: Listed::first(status.handshakes.refused_lately)
                 .each(|it| [&mut it.site, &mut it.reason].into_iter().for_each(cut)),
             identities: Listed::first(identities).each(cut_identity),

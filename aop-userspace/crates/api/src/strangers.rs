@@ -1,6 +1,6 @@
 //! The sources that no prefix admits, over days: the answer of `aop strangers`.
 
-use std::{collections::HashSet, net::IpAddr, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -73,8 +73,8 @@ pub struct StrangerContext<'a> {
     pub admission: AdmissionContext<'a>,
     /// `firewall.extra`.
     pub extra: &'a [IpNet],
-    /// The authenticated peers.
-    pub authenticated: HashSet<IpAddr>,
+    /// Whether a peer has authenticated from an address.
+    pub authenticated: &'a dyn Fn(IpAddr) -> bool,
     /// The prefixes that the CDN has published.
     pub published: &'a [IpNet],
 }
@@ -99,7 +99,7 @@ impl StrangerContext<'_> {
             return (Some(by), None);
         }
         let published = || self.published.iter().any(|prefix| prefix.contains(&source));
-        let kind = if self.authenticated.contains(&source.addr()) {
+        let kind = if (self.authenticated)(source.addr()) {
             Some(StrangerKind::Authenticated)
         } else if drains {
             Some(StrangerKind::Draining)
@@ -189,7 +189,7 @@ mod tests {
         let context = StrangerContext {
             admission: AdmissionContext::new(&admission, &extra, &[], 1000),
             extra: &extra,
-            authenticated: HashSet::from([net("198.51.100.9").addr()]),
+            authenticated: &|address| address == net("198.51.100.9").addr(),
             published: &published,
         };
         let known = |text: &str, every| context.classify(net(text), every);

@@ -57,9 +57,9 @@ impl Pages for MonitorPages {
             Err(error) => Page::text(PageStatus::Failed, &error.to_string()),
         }
     }
+
     async fn overview(&self) -> Page {
-        let obstacles = self.readiness.obstacles().await;
-        match self.overview.json(obstacles).await {
+        match self.overview.json(self.readiness.draining()).await {
             Ok(body) => Page { status: PageStatus::Good, content_type: "application/json", body },
             Err(error) => Page::text(PageStatus::Failed, &error.to_string()),
         }

@@ -158,16 +158,19 @@ impl Daemon {
             let policy = self.policy.read();
             (policy.openings.networks(), policy.live.extra.clone())
         };
-        let reading = self.firewall().map(|firewall| firewall.read(PeerListing::Peers));
-        let peers = reading.transpose()?.flatten().map(|snapshot| snapshot.peers);
+        // The table is read before the firewall is locked, as in `collect_strangers`.
+        let table = self.strangers.0.lock().table.clone();
+        let firewall = self.firewall();
         let (now, published) = (aop_types::monotonic_seconds(), aop_prefixes::snapshot());
         let context = StrangerContext {
             admission: aop_api::AdmissionContext::new(&admission, &listed_extra, &opened, now),
             extra: &extra,
-            authenticated: peers.into_iter().flatten().map(|peer| peer.address).collect(),
+            authenticated: &|address| {
+                firewall.as_ref().is_some_and(|firewall| firewall.has_peer(address))
+            },
             published: published.list.prefixes(),
         };
-        Ok(report(&self.strangers.0.lock().table, &context))
+        Ok(report(&table, &context))
     }
 }
 

@@ -217,6 +217,12 @@ impl Firewall {
         Ok(found)
     }
 
+    /// Whether a peer has authenticated from this address, and is on record.
+    #[must_use]
+    pub fn has_peer(&self, address: IpAddr) -> bool {
+        self.maps.peers.get(&peers::key(address), 0).is_ok()
+    }
+
     /// The state of the interfaces alone. `None` after an [`unload()`].
     ///
     /// # Errors

@@ -3,9 +3,15 @@ use std::net::Ipv4Addr;
 use super::*;
 use crate::{ExpiryKind, Handshakes, IdentityLevel, OpenRequestsReport, Requests, SlotUsageReport};
 
-fn overview(status: Status, obstacles: &[&str]) -> Overview {
-    let obstacles = obstacles.iter().map(|text| (*text).to_owned()).collect();
-    Overview::of(status, obstacles, "web1", Timestamp::UNIX_EPOCH)
+fn overview(status: Status, draining: Option<&str>) -> Overview {
+    Overview::of(status, Vec::new(), draining, "web1", Timestamp::UNIX_EPOCH)
+}
+
+/// Of a daemon that runs without a firewall.
+fn serving() -> Status {
+    let daemon =
+        DaemonReport { pid: 7, uptime_seconds: 5, open_connections: 0, config_changed: None };
+    Status { daemon: Some(daemon), mode: ModeName::Off, ..Status::nothing() }
 }
 
 fn refusal(site: &str, reason: &str, count: u64) -> RefusalCount {
@@ -32,11 +38,14 @@ fn identity(subject: &str, last_seen: i64) -> SeenIdentity {
 }
 
 #[test]
-fn an_obstacle_is_critical_and_a_warning_alone_is_a_warning() {
-    assert_eq!(overview(Status::nothing(), &[]).state, OverviewState::Ok);
-    let warned = || Status { warnings: vec!["look".to_owned()], ..Status::nothing() };
-    assert_eq!(overview(warned(), &[]).state, OverviewState::Warning);
-    let critical = overview(warned(), &["it drains"]);
+fn the_verdict_is_that_of_the_status_and_draining_is_critical() {
+    assert_eq!(overview(serving(), None).state, OverviewState::Ok);
+    let warned = || Status { warnings: vec!["look".to_owned()], ..serving() };
+    assert_eq!(overview(warned(), None).state, OverviewState::Warning);
+    let silent = overview(Status { daemon: None, ..serving() }, None);
+    assert_eq!(silent.state, OverviewState::Critical);
+    assert_eq!(silent.obstacles.rows, ["aop does not answer"]);
+    let critical = overview(warned(), Some("it drains"));
     assert_eq!(critical.state, OverviewState::Critical);
     assert_eq!(critical.obstacles, Listed { rows: vec!["it drains".to_owned()], total: 1 });
     assert_eq!(critical.warnings.rows, ["look"]);
@@ -75,7 +84,7 @@ fn counters_are_summed_over_interfaces_and_over_sites() {
         },
         ..Status::nothing()
     };
-    let overview = overview(status, &[]);
+    let overview = overview(status, None);
     let sum = |action, packets| PacketSum {
         action,
         reason: "unknown_source".to_owned(),
@@ -96,7 +105,7 @@ fn the_certificates_that_were_seen_last_come_first() {
         identities: vec![identity("old", 1), identity("new", 3), identity("between", 2)],
         ..Status::nothing()
     };
-    let subjects = overview(status, &[]).identities.rows.into_iter().map(|it| it.subject);
+    let subjects = overview(status, None).identities.rows.into_iter().map(|it| it.subject);
     assert_eq!(subjects.collect::<Vec<_>>(), ["new", "between", "old"]);
 }
 
@@ -141,7 +150,7 @@ fn the_document_is_bounded_whatever_the_terminator_reports() {
         unguardable: vec![long.clone(); 100],
         ..Status::nothing()
     };
-    let overview = overview(status, &[long.as_str(); 100]);
+    let overview = overview(status, Some(&long));
     assert_eq!((overview.identities.rows.len(), overview.identities.total), (MAX_ROWS, 100));
     let others = overview.refused.iter().find(|sum| sum.reason == OTHER).expect("a sum");
     assert_eq!((overview.refused.len(), others.count), (MAX_REASONS + 1, 436));

@@ -21,22 +21,23 @@ impl OverviewData {
         Self { daemon, last: Cached::new() }
     }
 
-    /// The document in JSON. `obstacles` is the answer of `/readyz`.
+    /// The document in JSON. `draining` says so if aop drains.
     ///
     /// # Errors
     /// The document cannot be made.
-    pub(super) async fn json(&self, obstacles: Vec<String>) -> io::Result<String> {
+    pub(super) async fn json(&self, draining: Option<&'static str>) -> io::Result<String> {
         let daemon = Arc::clone(&self.daemon);
         // On a blocking thread: it waits for the terminator, and reads the maps.
-        let made = async { spawn_blocking(move || made(&daemon, obstacles)).await? };
+        let made = async { spawn_blocking(move || made(&daemon, draining)).await? };
         self.last.get(made).await.map(|json| json.to_string())
     }
 }
 
-fn made(daemon: &Daemon, obstacles: Vec<String>) -> io::Result<Arc<str>> {
+fn made(daemon: &Daemon, draining: Option<&str>) -> io::Result<Arc<str>> {
     // Without the peers: their map may have a million entries.
     let (status, _) = daemon.status_and_lost(PeerListing::NoPeers);
-    let overview = Overview::of(status, obstacles, &host_name(), Timestamp::now());
+    let strangers = daemon.strangers().map_err(io::Error::other)?.sources;
+    let overview = Overview::of(status, strangers, draining, &host_name(), Timestamp::now());
     Ok(serde_json::to_string(&overview)?.into())
 }
 

@@ -27,10 +27,17 @@ impl Readiness {
         if self.daemon.lifecycle.is_handed_over() {
             // The client connected before the handover, and the successor serves.
             obstacles.clear();
-        } else if self.daemon.lifecycle.is_draining() {
-            obstacles.insert(0, "draining: no new connection is accepted".to_owned());
+        } else if let Some(draining) = self.draining() {
+            obstacles.insert(0, draining.to_owned());
         }
         obstacles
+    }
+
+    /// The obstacle of a daemon that drains, and has no successor.
+    pub(super) fn draining(&self) -> Option<&'static str> {
+        let lifecycle = &self.daemon.lifecycle;
+        let drains = lifecycle.is_draining() && !lifecycle.is_handed_over();
+        drains.then_some("draining: no new connection is accepted")
     }
 
     async fn checked(&self) -> Vec<String> {
