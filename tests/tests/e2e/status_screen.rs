@@ -15,7 +15,6 @@ fn screen(stage: &Stage) -> Result<String> {
     let shown = stage.daemon.must_run("status")?;
     let wide = shown.lines().find(|line| line.chars().count() > 80);
     ensure!(wide.is_none(), "{wide:?} in\n{shown}");
-    println!("{shown}");
     Ok(shown)
 }
 

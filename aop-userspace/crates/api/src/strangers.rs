@@ -1,6 +1,6 @@
 //! The sources that no prefix admits, over days: the answer of `aop strangers`.
 
-use std::{net::IpAddr, time::Duration};
+use std::{collections::HashSet, net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
 use jiff::Timestamp;

@@ -39,7 +39,7 @@ mod test_program;
 mod unload;
 mod watch;
 
-use std::{io, path::Path, time::Duration};
+use std::{io, net::IpAddr, path::Path, time::Duration};
 
 use aop_common::layout::Ports;
 use aop_config::{Interfaces, UdpPolicy};
