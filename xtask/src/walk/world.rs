@@ -90,7 +90,7 @@ impl World {
         Ok(())
     }
 
-    /// One request by a peer for https://example.com/.
+    /// One request by a peer for `https://example.com/`.
     pub(super) fn pull(&self, peer: Peer, family: Family, port: u16) -> Result<Outcome> {
         let to = MACHINE.iter().find(|(of, _)| *of == family).map(|(_, address)| *address);
         let to = peer.asks_edge().then(|| Peer::Edge.address(family)).or(to).context("nowhere")?;

@@ -1,7 +1,7 @@
 //! The sources that no prefix admits, over days: `aop strangers`.
 //!
 //! The packet path records them in a map. Every ten seconds, and for each question, they are read
-//! into a [table](table); every five minutes and at a stop the table is stored in `paths.state`.
+//! into a [`table`]; every five minutes and at a stop the table is stored in `paths.state`.
 
 mod file;
 mod rhythm;
