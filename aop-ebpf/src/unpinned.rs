@@ -11,7 +11,7 @@ use aya_ebpf::{
 #[btf_map]
 pub(crate) static CLOCK: PerCpuArray<AtTick, 1> = PerCpuArray::new();
 
-/// How many drops this CPU has reported in a tick.
+/// The drops that this CPU has reported in a tick.
 #[btf_map]
 pub(crate) static REPORTED: PerCpuArray<AtTick, 1> = PerCpuArray::new();
 

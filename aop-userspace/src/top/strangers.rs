@@ -141,7 +141,7 @@ fn remark(action: &str, reason: &str) -> String {
     format!("{} {reason}", action.replace('_', " "))
 }
 
-/// What is known about the source.
+/// The kind of the source, if it is known.
 fn known(stranger: &StrangerStatus) -> String {
     let known = stranger.known.as_ref().map(|known| format!(", {known}"));
     let admitted = stranger.admitted_by.as_ref().map(|by| format!(", admitted now: {by}"));

@@ -20,7 +20,7 @@ pub(super) const EDGE: &str = "173.245.48.7";
 const NETWORK: &str = "aop-edge";
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What a small server has beside the smallest Debian, and what Ansible needs there.
+/// The packages of a small server beside the smallest Debian, and those that Ansible needs.
 const PACKAGES: &str =
     "--include=systemd,systemd-sysv,iproute2,openssh-server,python3,python3-apt,ca-certificates";
 

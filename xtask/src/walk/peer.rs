@@ -1,4 +1,4 @@
-//! Who asks the machine for its site, and what comes of it.
+//! The peers that ask the machine for its site, and the outcomes.
 
 use std::fmt;
 

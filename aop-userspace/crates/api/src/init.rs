@@ -19,7 +19,7 @@ pub struct InitReport {
     pub listens: Vec<String>,
     /// The sites.
     pub proposed: Vec<InitSite>,
-    /// What was not taken over, and what will differ.
+    /// The parts that were not taken over, or that will differ.
     pub not_taken: Vec<NotTakenOver>,
     /// What `aop check` says about the configuration.
     pub check: CheckReport,
@@ -51,7 +51,7 @@ pub struct InitSite {
 pub struct NotTakenOver {
     /// `FILE:LINE`; `null` where it stands in no file.
     pub at: Option<String>,
-    /// What stands there.
+    /// The text there.
     pub what: String,
     /// Why it was not taken over, and what to do.
     pub why: String,

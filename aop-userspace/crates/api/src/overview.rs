@@ -86,7 +86,7 @@ pub struct Overview {
     pub refused_lately: Listed<RefusedPeer>,
     /// The client certificates that peers presented, the last seen first.
     pub identities: Listed<SeenIdentity>,
-    /// What expires next, the soonest first.
+    /// The next expiries, the soonest first.
     pub ends: Listed<Expiry>,
 }
 
@@ -107,7 +107,7 @@ stable_names! {
 pub struct Listed<T> {
     /// The rows.
     pub rows: Vec<T>,
-    /// How many there are; the rows beyond the bound are left out.
+    /// Their number; the rows beyond the bound are left out.
     pub total: usize,
 }
 

@@ -47,12 +47,12 @@ pub struct StrangerStatus {
     pub every_seconds: Option<u64>,
     /// The rule that admits it by now; `null` if none does.
     pub admitted_by: Option<AdmissionSource>,
-    /// What is known about the source; `null` if nothing is.
+    /// The kind of the source, if it is known; else `null`.
     pub known: Option<StrangerKind>,
 }
 
 stable_names! {
-    /// What is known about a stranger.
+    /// The kind of a stranger.
     StrangerKind {
         /// It has authenticated: an edge that the list lacks.
         Authenticated = "authenticated",
@@ -67,7 +67,7 @@ stable_names! {
     }
 }
 
-/// What is known on this host about sources.
+/// The knowledge of this host about sources.
 pub struct StrangerContext<'a> {
     /// The prefixes in force.
     pub admission: AdmissionContext<'a>,

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::SocketAddr};
 /// The ports beside 443 at which Cloudflare reaches an origin by HTTPS, in the order of preference.
 const TRIAL_PORTS: [u16; 5] = [8443, 2053, 2083, 2087, 2096];
 
-/// What is known of this host.
+/// The known facts of this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KnownHost {
     /// The interfaces to guard, by name. Empty if they are unknown.
@@ -38,7 +38,7 @@ pub struct ConfigProposal {
     pub loopback_port: Option<u16>,
     /// The pattern of an `include` that reads further server blocks, if the web server has one.
     pub include: Option<String>,
-    /// What was not taken over.
+    /// The parts that were not taken over.
     pub not_taken: Vec<NotTaken>,
 }
 
@@ -65,7 +65,7 @@ pub struct ProposedSite {
     pub because: String,
     /// The server block of nginx for the loopback, if the upstream is one that is still to be made.
     pub block: Option<String>,
-    /// What becomes of it.
+    /// Its result.
     pub used: SiteUse,
 }
 
@@ -83,7 +83,7 @@ pub enum SiteUse {
 pub struct NotTaken {
     /// `FILE:LINE`; `None` if it stands in no file.
     pub at: Option<String>,
-    /// What stands there.
+    /// The text there.
     pub what: String,
     /// Why it was not taken over, and what to do.
     pub why: String,

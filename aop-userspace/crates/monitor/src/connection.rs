@@ -29,7 +29,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// Greatest size of a head in bytes.
 const LONGEST_HEAD: usize = 8 * 1024;
 
-/// What one request gets.
+/// The result of one request.
 type Response = (ResponseHead, Cow<'static, str>);
 
 pub(super) async fn answer(

@@ -1,4 +1,4 @@
-//! What is known of this host: its interfaces, the certificates of certbot, free ports.
+//! The known facts of this host: its interfaces, the certificates of certbot, free ports.
 
 use std::{
     fs,

@@ -6,10 +6,10 @@ use aop_import::ConfigProposal;
 use super::outputs::{InitOutputs, OutputFile};
 use crate::{commands::doctor::hanging, output::count};
 
-/// How many sites are shown.
+/// The number of sites that are shown.
 const SHOWN: usize = 10;
 
-/// What was not taken over, with file and line.
+/// The parts that were not taken over, with file and line.
 pub(super) fn not_taken(report: &InitReport) -> Vec<String> {
     if report.not_taken.is_empty() {
         return Vec::new();
@@ -29,7 +29,7 @@ pub(super) fn not_taken(report: &InitReport) -> Vec<String> {
     text
 }
 
-/// What was taken, and the next steps.
+/// The parts that were taken over, and the next steps.
 pub(super) fn summary(
     report: &InitReport,
     proposal: &ConfigProposal,

@@ -11,7 +11,7 @@ use crate::{ModeName, Opening, PendingMode, ReloadOutcome};
 pub struct Health {
     /// Why visitors are not served, or packets are not filtered. Each is short.
     failures: Vec<String>,
-    /// What the operator should know.
+    /// Notes for the operator.
     notes: Vec<String>,
 }
 

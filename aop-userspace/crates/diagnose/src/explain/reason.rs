@@ -16,7 +16,7 @@ const MAX_PORTS: usize = 8;
 /// The state of a source in the maps.
 pub(super) struct SourceState {
     source: IpAddr,
-    /// What admits its prefix.
+    /// The rule that admits its prefix.
     admits: Option<AdmissionSource>,
     pub(super) prefix: Option<(IpNet, Prefix)>,
     pub(super) standing: Standing,

@@ -17,7 +17,7 @@ const VARIABLES: [(&str, &str); 3] = [
 /// The same for directives of `http`, which no copy can change.
 const OF_HTTP: [&str; 3] = ["scheme", "https", "server_port"];
 
-/// What differs in a server block, each kind once.
+/// The differences in a server block, each kind once.
 pub(super) fn of_server(block: &Directive) -> Vec<NotTaken> {
     let mut found: Vec<NotTaken> = Vec::new();
     let mut kinds: Vec<&str> = Vec::new();
@@ -53,7 +53,7 @@ const BY_ADDRESS: &str = "is compared with the visitor's address on the loopback
                           after it: aop admits these networks";
 const LUA: &str = "this Lua asks for the TLS connection, which is aop's: the copy has it unchanged";
 
-/// What differs in the directives of `http`.
+/// The differences in the directives of `http`.
 pub(super) fn of_http(shared: &[&Directive]) -> Vec<NotTaken> {
     let mut found = Vec::new();
     for directive in shared.iter().filter(|it| !it.is("log_format") && !it.is("upstream")) {

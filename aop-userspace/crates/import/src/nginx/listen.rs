@@ -25,7 +25,7 @@ pub(super) enum ListenAddress {
     Unknown,
 }
 
-/// What is spoken there.
+/// The protocol there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ListenProtocol {
     Plain,

@@ -1,5 +1,5 @@
-//! What the configuration has beside the server blocks of `http`: other servers, every port, and a
-//! place for a file of ours.
+//! The parts of the configuration beside the server blocks of `http`: other servers, every port,
+//! and a place for a file of ours.
 
 use std::collections::HashSet;
 

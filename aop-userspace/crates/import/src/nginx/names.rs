@@ -2,7 +2,7 @@
 
 use aop_config::HostPattern;
 
-/// What a name of `server_name` means for a site.
+/// The meaning of a name of `server_name` for a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ServerName {
     /// These hosts.

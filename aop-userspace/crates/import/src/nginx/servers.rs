@@ -24,7 +24,7 @@ pub(super) struct Server<'a> {
     pub(super) listens: Vec<Listen>,
 }
 
-/// What a server block has, or else `http`.
+/// The directives of a server block, or else those of `http`.
 pub(super) struct Settings<'a> {
     own: &'a [&'a Directive],
     inherited: &'a [&'a Directive],

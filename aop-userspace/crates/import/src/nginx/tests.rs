@@ -167,7 +167,7 @@ fn a_mistake_is_named_with_file_and_line() {
     }
 }
 
-/// What holds for every text.
+/// Asserts the rules that hold for every text.
 fn holds(input: &[u8]) {
     let Ok(proposal) = read(input) else { return };
     let text = toml(&proposal);

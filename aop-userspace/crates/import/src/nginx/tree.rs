@@ -16,7 +16,7 @@ pub(super) struct Directive {
     pub(super) body: Body,
 }
 
-/// What follows the words of a directive.
+/// The end of a directive, behind its words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Body {
     /// A semicolon.
@@ -82,7 +82,7 @@ pub(super) fn flat(directives: &[Directive]) -> Vec<&Directive> {
     found
 }
 
-/// How many words may still be read.
+/// The number of words that may still be read.
 pub(super) struct Budget(usize);
 
 impl Budget {
