@@ -45,7 +45,7 @@ impl Daemon {
                 }
             }
             ConfigOnDisk::Unreadable(error) => status.warnings.push(format!(
-                "{error}. What was loaded before stays in force, but aop could not start again"
+                "{error}. The configuration in force stays, but aop could not start again"
             )),
         }
     }
