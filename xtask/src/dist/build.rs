@@ -11,7 +11,8 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{command, workspace};
 
-/// The variable that names the time of a build (<https://reproducible-builds.org/specs/source-date-epoch/>).
+/// The variable that names the time of a build:
+/// <https://reproducible-builds.org/specs/source-date-epoch/>.
 pub(super) const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// Builds aop and returns the folder of the binary. `target` is the triple for which `prepare`

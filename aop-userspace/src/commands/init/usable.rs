@@ -51,7 +51,7 @@ fn is_cloudflare(site: &SiteConfig, files: &SiteFiles) -> bool {
     !own.is_empty() && own.iter().all(|key| built_in.contains(key))
 }
 
-/// The keys of the certificates in a file. What cannot be read has none that is known.
+/// The keys of the certificates in a file. A file that cannot be read has no known key.
 fn keys_of(file: InspectedFile) -> Vec<String> {
     if file.error.is_some() {
         return vec![String::new()];

@@ -11,7 +11,7 @@ const WARNING: i64 = 86_400;
 /// The last time that aop did not end as it was told to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CrashReport {
-    /// What ended.
+    /// The process that ended.
     pub process: CrashedProcess,
     /// When it ended; of the daemon and the host: when aop started again and found out.
     pub at: Timestamp,
@@ -20,7 +20,7 @@ pub struct CrashReport {
 }
 
 stable_names! {
-    /// What ended, and with it aop.
+    /// The process that ended, and aop with it.
     CrashedProcess {
         /// The terminator process. The daemon ends with it.
         Terminator = "terminator",
