@@ -6,6 +6,8 @@ use crate::{
 };
 
 pub(crate) const ETHERTYPE: usize = 12;
+/// Bytes of the header of an untagged frame.
+pub(crate) const HEADER: usize = 14;
 const TAG: usize = 4;
 /// Tags that are read. The kernel strips any number of priority tags (VID 0), so a frame with more
 /// tags is dropped and not passed unread.

@@ -4,9 +4,13 @@ use crate::{
     Address, DropReason, Flow, Frame, ethernet,
     frame::Head,
     segment::{Payload, Protocol, Stop},
+    tcp::{self, Plain, TransportHeader},
 };
 
 const HEADER: usize = 40;
+/// The places of the payload length and the next header.
+const LENGTH: usize = 4;
+const NEXT_HEADER: usize = 6;
 const SOURCE: usize = 8;
 const DESTINATION: usize = 24;
 /// Extension headers that are read; the kernel reads more than a hundred.
@@ -34,15 +38,43 @@ pub(crate) fn flow(frame: &impl Frame, at: usize) -> Option<Flow> {
     Some(Flow { source: Address::V6(source), destination: Address::V6(destination) })
 }
 
-/// The destination port of an ordinary IPv6 packet: TCP, untagged, without extension headers. It is
-/// always the port that [`payload`] leads to.
+/// The beginning of the headers of a plain packet.
+const AT: usize = ethernet::HEADER;
+const TCP_AT: usize = AT + HEADER;
+
+/// The packet, if it is plain.
 #[inline(always)]
-pub(crate) fn plain_port(frame: &impl Frame) -> Option<u16> {
-    let head = frame.head::<58>()?;
+pub(crate) fn plain(frame: &impl Frame) -> Option<impl Plain> {
+    let head = frame.head::<{ TCP_AT + tcp::MIN_HEADER }>()?;
     let plain = head.u16::<{ ethernet::ETHERTYPE }>() == ethernet::IPV6
-        && head.byte::<14>() >> 4 == 6
-        && head.byte::<20>() == TCP;
-    plain.then(|| head.u16::<56>())
+        && head.byte::<AT>() >> 4 == 6
+        && head.byte::<{ AT + NEXT_HEADER }>() == TCP;
+    plain.then_some(PlainIpv6(head))
+}
+
+struct PlainIpv6<H>(H);
+
+impl<H: Head> Plain for PlainIpv6<H> {
+    #[inline(always)]
+    fn port(&self) -> u16 {
+        self.0.u16::<{ TCP_AT + tcp::PORT }>()
+    }
+
+    #[inline(always)]
+    fn flow(&self) -> Flow {
+        let source = self.0.bytes::<{ AT + SOURCE }, 16>();
+        let destination = self.0.bytes::<{ AT + DESTINATION }, 16>();
+        Flow { source: Address::V6(source), destination: Address::V6(destination) }
+    }
+
+    #[inline(always)]
+    fn header(&self, frame: &impl Frame) -> TransportHeader {
+        let length = self.0.u16::<{ AT + LENGTH }>();
+        let end = TCP_AT.wrapping_add(usize::from(length));
+        let payload = Payload { protocol: Protocol::Tcp, at: TCP_AT, end };
+        let length_and_flags = self.0.bytes::<{ TCP_AT + tcp::LENGTH_AND_FLAGS }, 2>();
+        tcp::header(frame, payload, self.port(), length_and_flags)
+    }
 }
 
 /// Where the IPv6 packet at `at` carries TCP or UDP.
@@ -52,8 +84,8 @@ pub(crate) fn payload(frame: &impl Frame, at: usize) -> Result<Payload, Stop> {
     if frame.byte(at).ok_or(CUT)? >> 4 != 6 {
         return Err(CUT);
     }
-    let length = frame.u16(at.wrapping_add(4)).ok_or(CUT)?;
-    let mut next = frame.byte(at.wrapping_add(6)).ok_or(CUT)?;
+    let length = frame.u16(at.wrapping_add(LENGTH)).ok_or(CUT)?;
+    let mut next = frame.byte(at.wrapping_add(NEXT_HEADER)).ok_or(CUT)?;
     let body = at.wrapping_add(HEADER);
     let mut offset = body;
     for _ in 0..MAX_EXTENSIONS {
@@ -123,8 +155,12 @@ mod tests {
     use super::*;
     use crate::Bytes;
 
-    /// Ethernet, IPv6 and the ports of TCP.
-    const READ: usize = 58;
+    /// Ethernet, IPv6 and TCP without options.
+    const READ: usize = TCP_AT + tcp::MIN_HEADER;
+
+    fn plain_port(frame: &[u8]) -> Option<u16> {
+        plain(&Bytes(frame)).map(|plain| plain.port())
+    }
 
     fn header() -> Ipv6 {
         Ipv6::between(Scene::FIXED.v6.stranger, Scene::FIXED.v6.origin)
@@ -133,12 +169,12 @@ mod tests {
     #[test]
     fn the_port_of_an_ordinary_packet_is_read_at_once() {
         let frame = header().tcp(&Tcp::syn(8443));
-        assert_eq!(plain_port(&Bytes(&frame)), Some(8443));
-        assert_eq!(plain_port(&Bytes(&frame[..READ])), Some(8443));
+        assert_eq!(plain_port(&frame), Some(8443));
+        assert_eq!(plain_port(&frame[..READ]), Some(8443));
         let mut labelled = frame;
         // A traffic class and a flow label.
         labelled[14..18].copy_from_slice(&[0x6f, 0xff, 0xff, 0xff]);
-        assert_eq!(plain_port(&Bytes(&labelled)), Some(8443));
+        assert_eq!(plain_port(&labelled), Some(8443));
     }
 
     #[test]
@@ -153,7 +189,7 @@ mod tests {
             &header().with(Extension::destination(0)).tcp(&tcp),
             &header().udp(8443),
         ] {
-            assert_eq!(plain_port(&Bytes(frame)), None, "{frame:02x?}");
+            assert_eq!(plain_port(frame), None, "{frame:02x?}");
         }
     }
 }

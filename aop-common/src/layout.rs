@@ -152,8 +152,23 @@ impl Prefix {
 
 /// An IPv6 address as two words, in the byte order of memory.
 #[inline(always)]
-const fn words([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]: [u8; 16]) -> [u64; 2] {
-    [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p])]
+const fn words(address: [u8; 16]) -> [u64; 2] {
+    // No pattern of bytes: with one, the packet program takes the address apart for each packet.
+    let all = u128::from_le_bytes(address);
+    [u64::from_le(all as u64), u64::from_le((all >> 64) as u64)]
+}
+
+/// An IPv6 address as four words, in the byte order of memory.
+#[inline(always)]
+#[must_use]
+pub const fn quarters(address: [u8; 16]) -> [u32; 4] {
+    let all = u128::from_le_bytes(address);
+    [
+        u32::from_le(all as u32),
+        u32::from_le((all >> 32) as u32),
+        u32::from_le((all >> 64) as u32),
+        u32::from_le((all >> 96) as u32),
+    ]
 }
 
 /// One sampled drop, in the ring buffer.

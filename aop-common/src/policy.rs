@@ -3,7 +3,7 @@
 use crate::{
     Address, DropReason, Flow, Frame, PassReason, Verdict, ethernet, ipv4, ipv6,
     segment::{AddressFamily, Payload, Protocol, Stop},
-    tcp::{self, TcpStep},
+    tcp::{self, Plain, TcpStep, TransportHeader},
     udp,
 };
 
@@ -95,11 +95,12 @@ pub fn judge(frame: &impl Frame, facts: &impl Facts) -> Verdict {
 /// judge; any other source only where the packet cannot be for a guarded port of this host.
 #[inline(always)]
 pub fn decide(frame: &impl Frame, facts: &impl Facts) -> Decision {
-    // Most packets of most hosts are for other ports, and end here.
-    if let Some(port) = ipv4::plain_port(frame).or_else(|| ipv6::plain_port(frame))
-        && !facts.guarded(port)
-    {
-        return Decision::NOT_GUARDED;
+    // Almost all TCP is plain, and on most hosts for other ports: then it ends here.
+    if let Some(plain) = ipv4::plain(frame) {
+        return decide_plain(frame, &plain, facts);
+    }
+    if let Some(plain) = ipv6::plain(frame) {
+        return decide_plain(frame, &plain, facts);
     }
     // One copy of the rest for each family: the kernel's verifier refuses an address in registers
     // that may be either.
@@ -113,6 +114,14 @@ pub fn decide(frame: &impl Frame, facts: &impl Facts) -> Decision {
         Err(Stop::Other) => Decision::NOT_GUARDED,
         Err(Stop::Undecidable(why) | Stop::Unfit(why)) => Decision::of(Verdict::Drop(why)),
     }
+}
+
+#[inline(always)]
+fn decide_plain(frame: &impl Frame, plain: &impl Plain, facts: &impl Facts) -> Decision {
+    if !facts.guarded(plain.port()) {
+        return Decision::NOT_GUARDED;
+    }
+    decide_candidate(Candidate::of(plain.header(frame)), plain.flow(), facts)
 }
 
 /// `flow` is read only for packets that may be for a guarded port: most never need it.
@@ -129,16 +138,48 @@ fn decide_ip(
         Ok(_) => Err(Stop::Other),
         Err(stop) => Err(stop),
     };
-    let (port, why) = match header {
+    let candidate = match header {
         Ok(header) if !facts.guarded(header.port) => return Decision::NOT_GUARDED,
-        Ok(header) => (Some(header.port), header.if_unknown()),
-        Err(Stop::Undecidable(why) | Stop::Unfit(why)) => (None, why),
+        Ok(header) => Candidate::of(header),
+        Err(Stop::Undecidable(why)) => Candidate::without_port(why, why != DropReason::Udp),
+        Err(Stop::Unfit(why)) => Candidate::without_port(why, false),
         Err(Stop::Other) => return Decision::NOT_GUARDED,
     };
-    let Some(flow) = flow() else { return Decision::of(Verdict::Drop(DropReason::Malformed)) };
-    // Of UDP, and of what may hide another packet, no source makes anything better.
-    let source_counts = why != DropReason::Udp && !matches!(header, Err(Stop::Unfit(_)));
-    let step = header.map_or(TcpStep::Other, |header| header.step);
+    match flow() {
+        Some(flow) => decide_candidate(candidate, flow, facts),
+        None => Decision::of(Verdict::Drop(DropReason::Malformed)),
+    }
+}
+
+/// A packet that may be for a guarded port.
+#[derive(Clone, Copy)]
+struct Candidate {
+    /// `None` where it cannot be known.
+    port: Option<u16>,
+    step: TcpStep,
+    /// Why the packet is dropped, unless something lets it pass.
+    why: DropReason,
+    /// Whether its source may let it pass: not of UDP, and not of a packet that may hide another.
+    source_counts: bool,
+}
+
+impl Candidate {
+    #[inline(always)]
+    fn of(header: TransportHeader) -> Self {
+        let why = header.if_unknown();
+        let source_counts = why != DropReason::Udp;
+        Self { port: Some(header.port), step: header.step, why, source_counts }
+    }
+
+    #[inline(always)]
+    const fn without_port(why: DropReason, source_counts: bool) -> Self {
+        Self { port: None, step: TcpStep::Other, why, source_counts }
+    }
+}
+
+#[inline(always)]
+fn decide_candidate(candidate: Candidate, flow: Flow, facts: &impl Facts) -> Decision {
+    let Candidate { port, step, why, source_counts } = candidate;
     let source = if source_counts { judge_source(flow.source, step, facts) } else { None };
     let verdict = match source {
         Some(Verdict::Pass(reason)) => Verdict::Pass(reason),

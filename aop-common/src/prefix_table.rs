@@ -6,7 +6,10 @@
 //! names the block for the next byte. The trie decides where no entry can answer: for prefixes that
 //! drain, for IPv6 prefixes longer than 32 bits, and where no block is free.
 
-use crate::{Address, AddressFamily, layout::PrefixSet};
+use crate::{
+    Address, AddressFamily,
+    layout::{PrefixSet, quarters},
+};
 
 /// Blocks of the whole table: the roots of two sets and two families, then further blocks of each
 /// set.
@@ -76,7 +79,10 @@ pub fn look_up(
 ) -> TableLookup {
     let (family, [first, second, third, fourth]) = match source {
         Address::V4(address) => (AddressFamily::V4, address),
-        Address::V6([a, b, c, d, ..]) => (AddressFamily::V6, [a, b, c, d]),
+        Address::V6(address) => {
+            let [beginning, ..] = quarters(address);
+            (AddressFamily::V6, beginning.to_ne_bytes())
+        }
     };
     let mut found = entry(root(set, family, first), second).unwrap_or(ASK);
     if found > ASK {

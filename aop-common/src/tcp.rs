@@ -1,11 +1,14 @@
 //! TCP (RFC 9293): the destination port, and whether the header is sound.
 
 use crate::{
-    DropReason, Frame,
+    DropReason, Flow, Frame,
     segment::{Payload, Stop},
 };
 
-const MIN_HEADER: usize = 20;
+pub(crate) const MIN_HEADER: usize = 20;
+/// The places of the destination port, and of the header's length with the flags.
+pub(crate) const PORT: usize = 2;
+pub(crate) const LENGTH_AND_FLAGS: usize = 12;
 
 const SYN: u8 = 0x02;
 /// SYN, and the flags with which a SYN does not open a connection: FIN (1), RST (4), ACK (0x10).
@@ -51,18 +54,42 @@ impl TransportHeader {
     }
 }
 
+/// A packet in its most frequent form: TCP, untagged, no fragment, without IP options or extension
+/// headers, up to a whole TCP header in the first buffer. Everything stands at a fixed place, so
+/// that one check of bounds is enough. The whole reading gives the same.
+pub(crate) trait Plain {
+    /// The destination port.
+    fn port(&self) -> u16;
+    /// Source and destination.
+    fn flow(&self) -> Flow;
+    /// The TCP header.
+    fn header(&self, frame: &impl Frame) -> TransportHeader;
+}
+
 #[inline(always)]
 pub(crate) fn read(frame: &impl Frame, payload: Payload) -> Result<TransportHeader, Stop> {
     let at = payload.at;
-    let port = frame.u16(at.wrapping_add(2));
+    let port = frame.u16(at.wrapping_add(PORT));
     let port = port.ok_or(Stop::Undecidable(DropReason::Malformed))?;
-    let broken = TransportHeader { port, kind: Kind::BrokenTcp, step: TcpStep::Other };
-    let Some([offset, flags]) = frame.load::<2>(at.wrapping_add(12)) else { return Ok(broken) };
+    Ok(match frame.load::<2>(at.wrapping_add(LENGTH_AND_FLAGS)) {
+        Some(bytes) => header(frame, payload, port, bytes),
+        None => TransportHeader { port, kind: Kind::BrokenTcp, step: TcpStep::Other },
+    })
+}
+
+/// The header with this port, and with these bytes of length and flags.
+#[inline(always)]
+pub(crate) fn header(
+    frame: &impl Frame,
+    payload: Payload,
+    port: u16,
+    [offset, flags]: [u8; 2],
+) -> TransportHeader {
     if !is_sound(frame, payload, offset) {
-        return Ok(broken);
+        return TransportHeader { port, kind: Kind::BrokenTcp, step: TcpStep::Other };
     }
     let step = if flags & OPENING == SYN { TcpStep::Opens } else { TcpStep::Other };
-    Ok(TransportHeader { port, kind: Kind::Tcp, step })
+    TransportHeader { port, kind: Kind::Tcp, step }
 }
 
 /// Whether the whole TCP header lies inside the IP packet and the frame.

@@ -43,17 +43,12 @@ impl<'a> Packet<'a> {
         const ETHERNET: usize = 14;
         const IPV6_HEADER: usize = 40;
         let head = self.head::<20>()?;
-        match head.bytes::<12, 2>() {
-            [0x08, 0x00] => match head.u16::<16>() {
-                0 => None,
-                length => Some(ETHERNET + usize::from(length)),
-            },
-            [0x86, 0xdd] => match head.u16::<18>() {
-                0 => None,
-                length => Some(ETHERNET + IPV6_HEADER + usize::from(length)),
-            },
-            _ => None,
-        }
+        let (before, length) = match head.u16::<12>() {
+            0x0800 => (ETHERNET, head.u16::<16>()),
+            0x86dd => (ETHERNET + IPV6_HEADER, head.u16::<18>()),
+            _ => return None,
+        };
+        if length == 0 { None } else { Some(before + usize::from(length)) }
     }
 
     /// Copies the beginning of the frame into `event`.
@@ -121,7 +116,8 @@ fn copy(ctx: &XdpContext, offset: u32, to: *mut u8, length: u32) -> i64 {
 }
 
 /// The `N` bytes at `start`, by whole words. The compiler knows no alignment and would fetch byte
-/// by byte, but the kernel allows reads of packets at any address.
+/// by byte, but the kernel allows reads of packets at any address. The program writes to no packet,
+/// so the compiler may leave a read out, or read later.
 ///
 /// # Safety
 /// All `N` bytes are bytes of the packet: they were compared with its end.
@@ -132,21 +128,30 @@ unsafe fn fetch<const N: usize>(start: usize) -> [u8; N] {
     match N {
         // SAFETY: the caller promises that the bytes are there.
         1 => unsafe {
-            asm!("{0} = *(u8 *)({1} + 0)", out(reg) low, in(reg) start, options(readonly, nostack));
+            asm!(
+                "{0} = *(u8 *)({1} + 0)",
+                out(reg) low, in(reg) start, options(pure, readonly, nostack)
+            );
         },
         // SAFETY: the caller promises that the bytes are there.
         2 => unsafe {
-            asm!("{0} = *(u16 *)({1} + 0)", out(reg) low, in(reg) start, options(readonly, nostack));
+            asm!(
+                "{0} = *(u16 *)({1} + 0)",
+                out(reg) low, in(reg) start, options(pure, readonly, nostack)
+            );
         },
         // SAFETY: the caller promises that the bytes are there.
         4 => unsafe {
-            asm!("{0} = *(u32 *)({1} + 0)", out(reg) low, in(reg) start, options(readonly, nostack));
+            asm!(
+                "{0} = *(u32 *)({1} + 0)",
+                out(reg) low, in(reg) start, options(pure, readonly, nostack)
+            );
         },
         // SAFETY: the caller promises that the bytes are there.
         _ => unsafe {
             asm!(
                 "{0} = *(u64 *)({2} + 0)", "{1} = *(u64 *)({2} + 8)",
-                out(reg) low, out(reg) high, in(reg) start, options(readonly, nostack)
+                out(reg) low, out(reg) high, in(reg) start, options(pure, readonly, nostack)
             );
         },
     }

@@ -33,7 +33,7 @@ fn aop(ctx: XdpContext) -> u32 {
     let Decision { verdict, port } = decide(&packet, &facts);
     let mode = match verdict {
         Verdict::Pass(_) => Mode::Enforce,
-        Verdict::Drop(_) => maps::mode(port),
+        Verdict::Drop(_) => facts.mode(port),
     };
     let tally = Tally::of(verdict, mode);
     let length = packet.len();

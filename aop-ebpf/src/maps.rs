@@ -6,7 +6,7 @@ use core::{cell::Cell, mem::MaybeUninit, ptr};
 use aop_common::{
     Address, Flow, Mode, Standing, Tally, TcpStep, Trust, Verdict,
     bucket::{self, Bucket},
-    layout::{PeerKey, PrefixSet, Settings, StrangerKey, hint, turn},
+    layout::{PeerKey, PrefixSet, Settings, StrangerKey, hint, quarters, turn},
     prefix_table::{self, TableLookup},
 };
 use aya_ebpf::{
@@ -46,6 +46,8 @@ const AF_INET6: u8 = 10;
 /// The policy's questions, answered from the maps.
 pub(crate) struct MapFacts<'a> {
     ctx: &'a XdpContext,
+    /// The settings, once they were read: one generation of the policy judges a packet.
+    settings: Cell<Option<Settings>>,
     /// The source, if it is the reason for a drop, and its step. On the stack: the verifier refuses
     /// an address in registers that may be of either family.
     stranger: Cell<StrangerKey>,
@@ -55,7 +57,30 @@ pub(crate) struct MapFacts<'a> {
 impl<'a> MapFacts<'a> {
     #[inline(always)]
     pub(crate) fn new(ctx: &'a XdpContext) -> Self {
-        Self { ctx, stranger: Cell::new(StrangerKey::NONE), step: Cell::new(TcpStep::Other) }
+        Self {
+            ctx,
+            settings: Cell::new(None),
+            stranger: Cell::new(StrangerKey::NONE),
+            step: Cell::new(TcpStep::Other),
+        }
+    }
+
+    /// The active settings. Without them, no set would admit anybody.
+    #[inline(always)]
+    fn settings(&self) -> Settings {
+        self.settings.get().unwrap_or_else(|| {
+            let settings = SETTINGS.get(0).copied().unwrap_or_default();
+            self.settings.set(Some(settings));
+            settings
+        })
+    }
+
+    /// The mode of a drop for `port` on the interface of this instance.
+    #[inline(always)]
+    pub(crate) fn mode(&self, port: Option<u16>) -> Mode {
+        MODES
+            .get(self.settings().active_set().index())
+            .map_or(Mode::Enforce, |modes| modes.mode(slot(), port))
     }
 
     /// The stranger that sent the packet, if it is dropped because of its source.
@@ -66,20 +91,6 @@ impl<'a> MapFacts<'a> {
     }
 }
 
-/// The active settings. The only value of an array always exists; without it no set admits anybody.
-#[inline(always)]
-fn settings() -> Settings {
-    SETTINGS.get(0).copied().unwrap_or_default()
-}
-
-/// The mode of a drop for `port` on the interface of this instance.
-#[inline(always)]
-pub(crate) fn mode(port: Option<u16>) -> Mode {
-    MODES
-        .get(settings().active_set().index())
-        .map_or(Mode::Enforce, |modes| modes.mode(slot(), port))
-}
-
 impl aop_common::Facts for MapFacts<'_> {
     #[inline(always)]
     fn guarded(&self, port: u16) -> bool {
@@ -88,7 +99,7 @@ impl aop_common::Facts for MapFacts<'_> {
 
     #[inline(always)]
     fn standing(&self, source: Address) -> Standing {
-        let set = settings().active_set();
+        let set = self.settings().active_set();
         match prefix_table::look_up(set, source, entry) {
             TableLookup::Admitted => return Standing::Admitted,
             TableLookup::Unknown => return Standing::Unknown,
@@ -96,14 +107,14 @@ impl aop_common::Facts for MapFacts<'_> {
         }
         let prefix = match source {
             Address::V4(address) => {
-                let key = Key::new(32, address);
+                let key = Key::new(32, u32::from_ne_bytes(address));
                 match set {
                     PrefixSet::A => PREFIXES_V4_A.get(&key),
                     PrefixSet::B => PREFIXES_V4_B.get(&key),
                 }
             }
             Address::V6(address) => {
-                let key = Key::new(128, address);
+                let key = Key::new(128, quarters(address));
                 match set {
                     PrefixSet::A => PREFIXES_V6_A.get(&key),
                     PrefixSet::B => PREFIXES_V6_B.get(&key),
@@ -140,8 +151,8 @@ impl aop_common::Facts for MapFacts<'_> {
             }
             (Address::V6(source), Address::V6(destination)) => {
                 route.family = AF_INET6;
-                route.__bindgen_anon_3.ipv6_src = words(source);
-                route.__bindgen_anon_4.ipv6_dst = words(destination);
+                route.__bindgen_anon_3.ipv6_src = quarters(source);
+                route.__bindgen_anon_4.ipv6_dst = quarters(destination);
             }
             (Address::V4(_), Address::V6(_)) | (Address::V6(_), Address::V4(_)) => return false,
         }
@@ -156,24 +167,24 @@ impl aop_common::Facts for MapFacts<'_> {
 
     #[inline(always)]
     fn drops_udp(&self) -> bool {
-        settings().drops_udp()
+        self.settings().drops_udp()
     }
 
     #[inline(always)]
     fn over_budget(&self, source: Address) -> bool {
-        let rate = settings().budget;
+        let rate = self.settings().budget;
         rate != 0 && !self.authenticated(source) && is_spent(PeerKey::network(source), rate)
     }
 
     #[inline(always)]
     fn trust(&self, source: Address, step: TcpStep) -> Trust {
-        let rate = settings().probation;
+        let rate = self.settings().probation;
         if rate == 0 { Trust::None } else { trust_in_stranger(source, step, rate) }
     }
 
     #[inline(always)]
     fn judged(&self, flow: Flow, port: Option<u16>, step: TcpStep, verdict: Verdict) {
-        log::verdict(self.ctx, flow.source, port, verdict, || verdict.action(mode(port)));
+        log::verdict(self.ctx, flow.source, port, verdict, || verdict.action(self.mode(port)));
         if let Verdict::Drop(reason) = verdict
             && reason.is_of_source()
         {
@@ -386,11 +397,4 @@ pub(crate) fn millis() -> u64 {
         *clock = AtTick { tick, figure: nanos() / NANOS_IN_MILLI };
     }
     clock.figure
-}
-
-/// An IPv6 address as the kernel's four words, in network order.
-#[inline(always)]
-fn words(address: [u8; 16]) -> [u32; 4] {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = address;
-    [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]].map(u32::from_ne_bytes)
 }

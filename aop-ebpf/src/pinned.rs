@@ -28,13 +28,13 @@ pub(crate) static GUARDED: Array<Ports, 1> = Array::new();
 #[btf_map]
 pub(crate) static TABLE: Array<Block, { BLOCKS as usize }> = Array::new();
 #[btf_map]
-pub(crate) static PREFIXES_V4_A: LpmTrie<[u8; 4], Prefix, MAX_PREFIXES> = LpmTrie::new();
+pub(crate) static PREFIXES_V4_A: LpmTrie<u32, Prefix, MAX_PREFIXES> = LpmTrie::new();
 #[btf_map]
-pub(crate) static PREFIXES_V4_B: LpmTrie<[u8; 4], Prefix, MAX_PREFIXES> = LpmTrie::new();
+pub(crate) static PREFIXES_V4_B: LpmTrie<u32, Prefix, MAX_PREFIXES> = LpmTrie::new();
 #[btf_map]
-pub(crate) static PREFIXES_V6_A: LpmTrie<[u8; 16], Prefix, MAX_PREFIXES> = LpmTrie::new();
+pub(crate) static PREFIXES_V6_A: LpmTrie<[u32; 4], Prefix, MAX_PREFIXES> = LpmTrie::new();
 #[btf_map]
-pub(crate) static PREFIXES_V6_B: LpmTrie<[u8; 16], Prefix, MAX_PREFIXES> = LpmTrie::new();
+pub(crate) static PREFIXES_V6_B: LpmTrie<[u32; 4], Prefix, MAX_PREFIXES> = LpmTrie::new();
 #[btf_map]
 pub(crate) static PEERS: LruHashMap<PeerKey, PeerValue, MAX_PEERS> = LruHashMap::new();
 #[btf_map]

@@ -1,20 +1,20 @@
 //! Authenticated peers, and the keys of maps by address.
 
-use super::words;
+use super::{quarters, words};
 use crate::Address;
 
 /// Hints at each of the maps that have them.
 pub const HINTS: usize = 65_536;
 
-/// A key of the map PEERS, and of the others by address or network. An IPv4 address has the first
-/// four bytes; the family distinguishes it from the IPv6 address of the same bytes.
+/// A key of the map PEERS, and of the others by address or network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct PeerKey {
-    /// 4 or 6.
-    pub family: u32,
-    /// The address in network order, then zeros.
-    pub address: [u8; 16],
+    /// 4 or 6. It distinguishes an IPv4 address from the IPv6 address of the same bytes.
+    family: u32,
+    /// The address in network order, then zeros. Whole words: of bytes, the packet program would
+    /// take an address apart for each packet, even where it needs no key.
+    address: [u32; 4],
 }
 
 impl PeerKey {
@@ -23,10 +23,8 @@ impl PeerKey {
     #[must_use]
     pub const fn new(address: Address) -> Self {
         match address {
-            Address::V4([a, b, c, d]) => {
-                Self { family: 4, address: [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0] }
-            }
-            Address::V6(address) => Self { family: 6, address },
+            Address::V4(address) => Self::of_v4(u32::from_ne_bytes(address)),
+            Address::V6(address) => Self { family: 6, address: quarters(address) },
         }
     }
 
@@ -34,12 +32,34 @@ impl PeerKey {
     #[inline(always)]
     #[must_use]
     pub const fn network(address: Address) -> Self {
+        const V4_NETWORK: u32 = u32::from_ne_bytes([0xff, 0xff, 0xff, 0]);
+        const HALF: u32 = u32::from_ne_bytes([0xff, 0xff, 0, 0]);
         match address {
-            Address::V4([a, b, c, _]) => Self::new(Address::V4([a, b, c, 0])),
-            Address::V6([a, b, c, d, e, f, ..]) => {
-                Self::new(Address::V6([a, b, c, d, e, f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]))
+            Address::V4(address) => Self::of_v4(u32::from_ne_bytes(address) & V4_NETWORK),
+            Address::V6(address) => {
+                let [first, second, ..] = quarters(address);
+                Self { family: 6, address: [first, second & HALF, 0, 0] }
             }
         }
+    }
+
+    #[inline(always)]
+    const fn of_v4(address: u32) -> Self {
+        Self { family: 4, address: [address, 0, 0, 0] }
+    }
+
+    /// The address, or the first one of the network.
+    #[must_use]
+    pub const fn address(&self) -> Address {
+        let [first, second, third, fourth] = self.address;
+        let [a, b, c, d] = first.to_ne_bytes();
+        if self.family == 4 {
+            return Address::V4([a, b, c, d]);
+        }
+        let [e, f, g, h] = second.to_ne_bytes();
+        let [i, j, k, l] = third.to_ne_bytes();
+        let [m, n, o, p] = fourth.to_ne_bytes();
+        Address::V6([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p])
     }
 }
 

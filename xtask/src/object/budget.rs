@@ -8,8 +8,9 @@ use aya::{EbpfLoader, programs::Xdp};
 
 use crate::privilege::Privilege;
 
-/// Bytes of the stripped object, which is part of every aop binary.
-pub(crate) const SIZE: usize = 131_072;
+/// Bytes of the stripped object, which is part of every aop binary. Plain packets have a way of
+/// their own through the program, in each family: 15 KB that save a third of their time.
+pub(crate) const SIZE: usize = 163_840;
 
 /// Instructions that the verifier walks, over all paths. The kernel's limit is a million. Far below
 /// it, loading is fast, and a change that multiplies the paths exceeds the budget at once.

@@ -1,10 +1,6 @@
 //! The state of maps and links for the status, read from the pins, so that it needs no daemon.
 
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    path::Path,
-};
+use std::{collections::BTreeSet, path::Path};
 
 use aop_common::{
     Action, Tally,
@@ -224,10 +220,5 @@ fn verdicts(maps: &Maps) -> Result<Vec<CounterEntry>, FirewallError> {
 }
 
 pub(super) fn peer((key, facts): (PeerKey, PeerValue)) -> PeerEntry {
-    let [a, b, c, d, ..] = key.address;
-    let address = match key.family {
-        4 => IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
-        _ => IpAddr::V6(Ipv6Addr::from(key.address)),
-    };
-    PeerEntry { address, facts }
+    PeerEntry { address: key.address().into(), facts }
 }
