@@ -61,6 +61,17 @@ pub struct IssuedLeaf {
     pub shortened: bool,
 }
 
+/// The name of a CA without a host of its own.
+pub const DEFAULT_CA_NAME: &str = "origin pull CA";
+
+/// The name of a CA for `host`, if it gets no other.
+#[must_use]
+pub fn default_ca_name(host: &HostPattern) -> String {
+    let (HostPattern::Exact(host) | HostPattern::Below(host)) = host;
+    let name = format!("{host} {DEFAULT_CA_NAME}");
+    if name.len() <= MAX_COMMON_NAME { name } else { DEFAULT_CA_NAME.to_owned() }
+}
+
 /// Makes the certificate of a new CA, as PEM text: CA:TRUE with a path length of 0, for signing
 /// certificates and revocation lists.
 ///
@@ -100,34 +111,21 @@ impl Ca {
     /// Takes up the CA whose certificate is the first one in the PEM text `certificate`.
     ///
     /// # Errors
-    /// It is no CA, has expired, or `key` is not its key ([`CaError::KeyMismatch`], the only error
-    /// about the key).
+    /// As [`check_ca`], or `key` is not its key ([`CaError::KeyMismatch`], the only error about the
+    /// key).
     pub fn open(certificate: &[u8], key: PrivateKey, now: Timestamp) -> Result<Self, CaError> {
-        let certificate = sections(certificate)?.into_iter().find_map(|it| match it.content {
-            SectionContent::Certificate(der) => Some(der),
-            _ => None,
-        });
-        let der = certificate.ok_or(CaError::NoCertificate)?;
-        let (_, parsed) = x509_parser::parse_x509_certificate(&der)
-            .map_err(|error| CaError::NotX509(error.to_string()))?;
-        must_be_ca(&parsed)?;
-        let validity = parsed.validity();
-        let [not_before, not_after] = [validity.not_before, validity.not_after].map(instant);
-        if now > not_after {
-            return Err(CaError::Expired(not_after));
-        }
-        if now < not_before {
-            return Err(CaError::NotYetValid(not_before));
-        }
+        let der = ca_certificate(certificate)?;
+        let parsed = parsed_ca(&der, now)?;
         let wanted = HEXLOWER.encode(digest(&SHA256, parsed.public_key().raw).as_ref());
         if key.spki_sha256() != wanted {
             return Err(CaError::KeyMismatch { key: key.spki_sha256(), wanted });
         }
+        let validity = parsed.validity();
         Ok(Self {
             subject: parsed.subject().as_raw().to_vec(),
             constraints: NameConstraints::of(&parsed),
-            not_before,
-            not_after,
+            not_before: instant(validity.not_before),
+            not_after: instant(validity.not_after),
             issuer: Issuer::from_ca_cert_der(&der[..].into(), key)?,
         })
     }
@@ -178,6 +176,37 @@ pub(crate) fn leaf(hosts: &[HostPattern]) -> Result<CertificateParams, CaError> 
     leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     Ok(leaf)
+}
+
+/// Checks that the first certificate in a PEM text is that of a CA, and valid now.
+///
+/// # Errors
+/// It is not, and why.
+pub fn check_ca(certificate: &[u8], now: Timestamp) -> Result<(), CaError> {
+    parsed_ca(&ca_certificate(certificate)?, now).map(drop)
+}
+
+fn ca_certificate(text: &[u8]) -> Result<Vec<u8>, CaError> {
+    let first = sections(text)?.into_iter().find_map(|it| match it.content {
+        SectionContent::Certificate(der) => Some(der),
+        _ => None,
+    });
+    first.ok_or(CaError::NoCertificate)
+}
+
+fn parsed_ca(der: &[u8], now: Timestamp) -> Result<X509Certificate<'_>, CaError> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(der)
+        .map_err(|error| CaError::NotX509(error.to_string()))?;
+    must_be_ca(&parsed)?;
+    let validity = parsed.validity();
+    let [from, until] = [validity.not_before, validity.not_after].map(instant);
+    if now > until {
+        return Err(CaError::Expired(until));
+    }
+    if now < from {
+        return Err(CaError::NotYetValid(from));
+    }
+    Ok(parsed)
 }
 
 fn must_be_ca(certificate: &X509Certificate<'_>) -> Result<(), CaError> {

@@ -26,7 +26,7 @@ impl Passphrase {
 
     /// The first line of `text`, without its end; `None` if it is empty.
     #[must_use]
-    pub fn first_line(text: Zeroizing<Vec<u8>>) -> Option<Self> {
+    pub fn first_line(text: &[u8]) -> Option<Self> {
         let line = text.split(|byte| *byte == b'\n').next()?;
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         (!line.is_empty()).then(|| Self(Zeroizing::new(line.to_vec())))

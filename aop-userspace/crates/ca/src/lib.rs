@@ -20,7 +20,10 @@ mod request;
 mod tests;
 
 pub use algorithm::KeyAlgorithm;
-pub use authority::{Ca, CaOrder, IssuedLeaf, LeafOrder, MAX_CA_DAYS, MAX_LEAF_DAYS, create};
+pub use authority::{
+    Ca, CaOrder, DEFAULT_CA_NAME, IssuedLeaf, LeafOrder, MAX_CA_DAYS, MAX_LEAF_DAYS, check_ca,
+    create, default_ca_name,
+};
 pub use describe::{DescribedCertificate, DescribedKey, DescribedRequest, Description, describe};
 pub use error::{CaError, KeyError, RequestError};
 pub use fitness::Fitness;
