@@ -37,6 +37,7 @@ pub(crate) fn for_upload(leaf: &X509Certificate<'_>, key: &str, now: Timestamp) 
         add("is not for TLS clients (extended key usage without clientAuth)");
     }
     if let Ok(Some(usage)) = leaf.key_usage()
+        && !leaf.is_ca()
         && !usage.value.digital_signature()
     {
         add("may not sign handshakes (key usage without digitalSignature)");

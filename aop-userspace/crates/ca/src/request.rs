@@ -111,6 +111,9 @@ fn verified_key(request: &X509CertificationRequest<'_>) -> Result<PublicKey, Req
     let (algorithm, verification) =
         known.ok_or_else(|| RequestError::Key(format!("{kind}, {signature}")))?;
     let bytes = info.subject_pki.subject_public_key.data.to_vec();
+    if request.signature_value.unused_bits != 0 {
+        return Err(RequestError::BadSignature);
+    }
     UnparsedPublicKey::new(verification, &bytes)
         .verify(info.raw, &request.signature_value.data)
         .map_err(|_| RequestError::BadSignature)?;
