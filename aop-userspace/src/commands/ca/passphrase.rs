@@ -120,15 +120,16 @@ fn ask_twice(file: &Path) -> anyhow::Result<Passphrase> {
 
 /// Asks on the terminal, without echo; `None` if there is no terminal.
 fn ask(question: &str) -> anyhow::Result<Option<Passphrase>> {
-    let Ok(mut terminal) = File::options().read(true).write(true).open("/dev/tty") else {
+    let Ok(terminal) = File::options().read(true).write(true).open("/dev/tty") else {
         return Ok(None);
     };
-    terminal.write_all(question.as_bytes())?;
     let line = {
+        // Before the question: what is typed in answer to it must not be shown.
         let _hidden = Hidden::new(&terminal)?;
+        (&terminal).write_all(question.as_bytes())?;
         line(&terminal)
     };
-    terminal.write_all(b"\n")?;
+    (&terminal).write_all(b"\n")?;
     let line = line?;
     let passphrase = Passphrase::first_line(&line);
     passphrase.context("the passphrase is empty").map(Some)
