@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use aop_tests::Terminal;
 
 use super::*;
+use crate::documented_json::is_documented;
 
 #[test]
 fn keys_are_for_their_owner_and_certificates_for_everybody() {
@@ -94,6 +95,9 @@ fn the_documents_have_what_is_printed_and_nothing_of_a_key() {
         let theirs = fingerprint.trim().rsplit('=').next().context("none")?.replace(':', "");
         ensure!(theirs.eq_ignore_ascii_case(ours), "{fingerprint}");
 
+        for document in [&made, &issued, &asked, &shown] {
+            is_documented(document)?;
+        }
         let text = folder.aop("show pull-ca.pem pull.pem pull.key asked.csr pull-ca.key")?;
         for words in [
             "pull-ca.pem: certificate of a CA",
