@@ -187,9 +187,9 @@ pub fn check_ca(certificate: &[u8], now: Timestamp) -> Result<(), CaError> {
 }
 
 fn ca_certificate(text: &[u8]) -> Result<Vec<u8>, CaError> {
-    let first = sections(text)?.into_iter().find_map(|it| match it.content {
-        SectionContent::Certificate(der) => Some(der),
-        _ => None,
+    let first = sections(text)?.into_iter().find_map(|it| {
+        let SectionContent::Certificate(der) = it.content else { return None };
+        Some(der)
     });
     first.ok_or(CaError::NoCertificate)
 }

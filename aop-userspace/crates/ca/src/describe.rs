@@ -19,7 +19,7 @@ use x509_parser::{
 };
 use zeroize::Zeroize;
 
-use crate::{CaError, Fitness, NameConstraints, PrivateKey, Request, fitness};
+use crate::{CaError, Fitness, NameConstraints, PrivateKey, SigningRequest, fitness};
 
 /// What a file holds.
 #[derive(Clone, Debug, Default)]
@@ -98,7 +98,7 @@ pub fn describe(text: &[u8], now: Timestamp) -> Result<Description, CaError> {
             SectionContent::Certificate(der) => {
                 described.certificates.push(certificate(&der, now)?);
             }
-            SectionContent::Request(der) => described.requests.push(request(&der, text)),
+            SectionContent::Request(der) => described.requests.push(request(&der)),
             SectionContent::Key(mut key) => {
                 described.keys.push(match PrivateKey::from_der(&key) {
                     Ok(key) => plain_key(&key),
@@ -155,8 +155,8 @@ fn certificate(der: &[u8], now: Timestamp) -> Result<DescribedCertificate, CaErr
     })
 }
 
-fn request(der: &[u8], text: &[u8]) -> DescribedRequest {
-    let read = Request::read(text);
+fn request(der: &[u8]) -> DescribedRequest {
+    let read = SigningRequest::from_der(der);
     let error = match &read {
         Ok(request) => request.names_or(Vec::new()).err(),
         Err(_) => None,

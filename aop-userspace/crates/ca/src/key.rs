@@ -82,9 +82,10 @@ impl PrivateKey {
                 return Ok(Self { signer: Signer::MlDsa(key), algorithm });
             }
         }
-        let rsa = match key {
-            PrivateKeyDer::Pkcs8(_) => RsaKeyPair::from_pkcs8(der),
-            _ => RsaKeyPair::from_der(der),
+        let rsa = if let PrivateKeyDer::Pkcs8(_) = key {
+            RsaKeyPair::from_pkcs8(der)
+        } else {
+            RsaKeyPair::from_der(der)
         };
         match rsa {
             Ok(key) if key.public_modulus_len() * 8 >= LEAST_RSA_BITS => {

@@ -112,12 +112,17 @@ fn pem(label: &'static str, der: &[u8]) -> Result<Zeroizing<String>, KeyError> {
 
 fn decrypted(der: &[u8], passphrase: &Passphrase) -> Result<PrivateKey, KeyError> {
     let sealed = EncryptedPrivateKeyInfoRef::try_from(der).map_err(KeyError::Encryption)?;
-    let opened = sealed.decrypt(passphrase.as_bytes()).map_err(|error| match error {
-        pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::UnsupportedAlgorithm { .. }) => {
+    let opened = sealed.decrypt(passphrase.as_bytes()).map_err(|error| {
+        use pkcs5::Error::{NoPbes1CryptSupport, UnsupportedAlgorithm};
+        if let pkcs8::Error::EncryptedPrivateKey(
+            NoPbes1CryptSupport | UnsupportedAlgorithm { .. },
+        ) = error
+        {
             KeyError::Encryption(error)
+        } else {
+            // A wrong passphrase leaves bytes that are neither padded nor DER.
+            KeyError::WrongPassphrase
         }
-        // A wrong passphrase leaves bytes that are neither padded nor DER.
-        _ => KeyError::WrongPassphrase,
     })?;
     PrivateKey::from_der(&PrivateKeyDer::Pkcs8(opened.as_bytes().into()))
 }

@@ -1,7 +1,7 @@
 //! Client CAs for authenticated origin pulls, and the leaves that they sign.
 //!
 //! [`create`] makes a CA, [`Ca::open`] takes one up again, and [`Ca::issue`] signs the certificate
-//! that a CDN is to present: for a [`PrivateKey`] made here, or for the key in a [`Request`] made
+//! that a CDN is to present: for a [`PrivateKey`] made here, or for the key in a [`SigningRequest`] made
 //! elsewhere. [`describe`] says what a file holds and whether it fits its purpose.
 //!
 //! This crate turns bytes into bytes: it reads no file, asks for no passphrase and prints nothing.
@@ -30,4 +30,4 @@ pub use fitness::Fitness;
 pub use key::{PrivateKey, PublicKey};
 pub use key_file::Passphrase;
 pub use names::NameConstraints;
-pub use request::{Request, make_request};
+pub use request::{SigningRequest, make_request};

@@ -63,10 +63,8 @@ impl std::fmt::Display for NameConstraints {
 }
 
 fn dns(subtree: &GeneralSubtree<'_>) -> Option<String> {
-    match subtree.base {
-        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-        _ => None,
-    }
+    let GeneralName::DNSName(name) = subtree.base else { return None };
+    Some(name.to_ascii_lowercase())
 }
 
 /// Whether `tree` has `host`. Programs write a tree with a leading dot too; then it has only the

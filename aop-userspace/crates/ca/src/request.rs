@@ -21,7 +21,7 @@ use crate::{CaError, PrivateKey, PublicKey, RequestError, authority};
 
 /// A request whose signature was verified.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct SigningRequest {
     /// The DNS names that it asks for; where it has no alternative names, its common name, if that
     /// is one.
     pub names: Vec<HostPattern>,
@@ -39,40 +39,45 @@ pub fn make_request(hosts: &[HostPattern], key: &PrivateKey) -> Result<String, C
     Ok(authority::leaf(hosts)?.serialize_request(key)?.pem()?)
 }
 
-impl Request {
+impl SigningRequest {
     /// Reads the first request of a PEM text.
     ///
     /// # Errors
     /// It is damaged, its sender does not have the key, or it asks for what a leaf cannot be.
     pub fn read(text: &[u8]) -> Result<Self, RequestError> {
-        let request = sections(text)?.into_iter().find_map(|it| match it.content {
-            SectionContent::Request(der) => Some(der),
-            _ => None,
+        let request = sections(text)?.into_iter().find_map(|it| {
+            let SectionContent::Request(der) = it.content else { return None };
+            Some(der)
         });
-        let request = request.ok_or(RequestError::Missing)?;
-        let (_, parsed) = X509CertificationRequest::from_der(&request)
+        Self::from_der(&request.ok_or(RequestError::Missing)?)
+    }
+
+    /// The same in DER.
+    pub(crate) fn from_der(request: &[u8]) -> Result<Self, RequestError> {
+        let (_, parsed) = X509CertificationRequest::from_der(request)
             .map_err(|error| RequestError::Malformed(error.to_string()))?;
         let public_key = verified_key(&parsed)?;
         let (mut names, mut other_name) = (Vec::new(), None);
         let mut alternative = false;
         for extension in parsed.requested_extensions().into_iter().flatten() {
-            match extension {
-                ParsedExtension::BasicConstraints(it) if it.ca => {
-                    return Err(RequestError::WantsCa);
-                }
-                ParsedExtension::KeyUsage(it) if it.key_cert_sign() => {
-                    return Err(RequestError::WantsCa);
-                }
-                ParsedExtension::SubjectAlternativeName(it) => {
-                    alternative = true;
-                    for name in &it.general_names {
-                        match dns_name(name) {
-                            Ok(name) => names.push(name),
-                            Err(other) => other_name = Some(other),
-                        }
+            if let ParsedExtension::ParseError { error } = extension {
+                return Err(RequestError::Malformed(format!("an extension: {error}")));
+            } else if let ParsedExtension::BasicConstraints(it) = extension
+                && it.ca
+            {
+                return Err(RequestError::WantsCa);
+            } else if let ParsedExtension::KeyUsage(it) = extension
+                && it.key_cert_sign()
+            {
+                return Err(RequestError::WantsCa);
+            } else if let ParsedExtension::SubjectAlternativeName(it) = extension {
+                alternative = true;
+                for name in &it.general_names {
+                    match dns_name(name) {
+                        Ok(name) => names.push(name),
+                        Err(other) => other_name = Some(other),
                     }
                 }
-                _ => {}
             }
         }
         let subject = &parsed.certification_request_info.subject;
@@ -96,9 +101,10 @@ impl Request {
 }
 
 fn dns_name(name: &GeneralName<'_>) -> Result<HostPattern, String> {
-    match name {
-        GeneralName::DNSName(text) => text.parse().map_err(|_| aop_tls::printable(text)),
-        _ => Err(aop_tls::printable(&name.to_string())),
+    if let GeneralName::DNSName(text) = name {
+        text.parse().map_err(|_| aop_tls::printable(text))
+    } else {
+        Err(aop_tls::printable(&name.to_string()))
     }
 }
 

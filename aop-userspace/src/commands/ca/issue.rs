@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context;
 use aop_api::CaMade;
-use aop_ca::{Ca, CaError, LeafOrder, PrivateKey, Request};
+use aop_ca::{Ca, CaError, LeafOrder, PrivateKey, SigningRequest};
 use aop_config::HostPattern;
 use clap::Args;
 use jiff::Timestamp;
@@ -78,7 +78,7 @@ impl IssueCommand {
         let leaf = ca.issue(&order, &holder, Timestamp::now()).context("nothing was signed")?;
         let mut known = Vec::new();
         if let Some(own) = &own {
-            let file = files.write_key(&*own.to_pem()?)?.display().to_string();
+            let file = files.write_key(&own.to_pem()?)?.display().to_string();
             known.push(KnownKey { file, spki_sha256: own.spki_sha256() });
         }
         let certificate_file = files.write_public("pem", &leaf.pem)?.display().to_string();
@@ -95,9 +95,9 @@ impl IssueCommand {
     }
 }
 
-fn read_request(file: &Path) -> anyhow::Result<(Request, &Path)> {
+fn read_request(file: &Path) -> anyhow::Result<(SigningRequest, &Path)> {
     let context = || file.display().to_string();
-    Ok((Request::read(&secret_file(file)?).with_context(context)?, file))
+    Ok((SigningRequest::read(&secret_file(file)?).with_context(context)?, file))
 }
 
 fn open_ca(certificate: &Path, key: &Path, passphrase: &PassphraseFile) -> anyhow::Result<Ca> {

@@ -4,7 +4,7 @@ use rcgen::{
 };
 
 use super::*;
-use crate::{Request, RequestError, authority, make_request};
+use crate::{RequestError, SigningRequest, authority, make_request};
 
 /// A request of `key`, after `change`.
 fn request(key: &PrivateKey, change: impl FnOnce(&mut CertificateParams)) -> String {
@@ -13,8 +13,8 @@ fn request(key: &PrivateKey, change: impl FnOnce(&mut CertificateParams)) -> Str
     params.serialize_request(key).and_then(|it| it.pem()).expect("a request")
 }
 
-fn read(text: &str) -> Result<Request, RequestError> {
-    Request::read(text.as_bytes())
+fn read(text: &str) -> Result<SigningRequest, RequestError> {
+    SigningRequest::read(text.as_bytes())
 }
 
 #[test]
