@@ -1,8 +1,9 @@
 //! Client CAs for authenticated origin pulls, and the leaves that they sign.
 //!
 //! [`create`] makes a CA, [`Ca::open`] takes one up again, and [`Ca::issue`] signs the certificate
-//! that a CDN is to present: for a [`PrivateKey`] made here, or for the key in a [`SigningRequest`] made
-//! elsewhere. [`describe`] says what a file holds and whether it fits its purpose.
+//! that a CDN is to present: for a [`PrivateKey`] made here, or for the key in a
+//! [`SigningRequest`] made elsewhere. [`describe()`] says what a file holds and whether it fits its
+//! purpose.
 //!
 //! This crate turns bytes into bytes: it reads no file, asks for no passphrase and prints nothing.
 //! Private keys and passphrases are overwritten in memory when they are dropped.
