@@ -1,5 +1,6 @@
 //! The verbs: one file each, with its arguments and what it prints.
 
+mod ca;
 mod check;
 mod completions;
 mod confirm;
@@ -56,6 +57,8 @@ verbs! {
     Init(init::InitCommand),
     /// Check the configuration and every file that it names; changes nothing
     Check(check::CheckCommand),
+    /// Make a client CA of your own and certificates for origin pulls, and show what files hold
+    Ca(ca::CaCommand),
     /// Show the state of the firewall and the terminator; works without a daemon too
     Status(status::StatusCommand),
     /// Show both live on a terminal: rates, strangers, peers, sites

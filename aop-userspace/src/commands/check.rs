@@ -15,6 +15,7 @@ use aop_tls::SiteFiles;
 use clap::Args;
 use jiff::Timestamp;
 
+pub(super) use self::files::checked_certificate;
 use self::files::checked_site;
 use crate::{
     arguments::{ConfigFile, Output},

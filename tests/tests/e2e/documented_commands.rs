@@ -29,8 +29,12 @@ fn folder_with_aop(stage: &Stage) -> Result<PathBuf> {
     let dir = stage.lab.dir().join("bin");
     fs::create_dir(&dir)?;
     let (program, config) = (stage.daemon.program(), stage.daemon.config_path());
-    let script =
-        format!("#!/bin/sh\nexec {:?} \"$@\" --config {:?}\n", program.display(), config.display());
+    // `aop ca` reads no configuration.
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = ca ] && exec {0:?} \"$@\"\nexec {0:?} \"$@\" --config {1:?}\n",
+        program.display(),
+        config.display()
+    );
     fs::write(dir.join("aop"), script)?;
     fs::set_permissions(dir.join("aop"), fs::Permissions::from_mode(0o755))?;
     Ok(dir)

@@ -16,6 +16,7 @@ mod bad_files;
 mod bad_host;
 mod boot;
 mod byte_relay;
+mod ca;
 mod capabilities;
 mod certificate_rules;
 mod check;

@@ -1,11 +1,10 @@
 //! `aop top` in a pseudoterminal.
 
-use std::io::Write;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{IpVersion, Process, Pull, child, wait};
+use aop_tests::{IpVersion, Process, Pull, Terminal, child, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -16,15 +15,11 @@ const ENTER: &str = "\u{1b}[?1049h";
 const LEAVE: &str = "\u{1b}[?1049l";
 const CURSOR: &str = "\u{1b}[?25h";
 
-/// `aop top` under `script`, which creates a pseudoterminal and records the output.
-struct Terminal {
-    script: Child,
-    typescript: std::path::PathBuf,
-}
+/// `aop top` on a terminal of 24 rows.
+struct TopScreen(Terminal);
 
-impl Terminal {
+impl TopScreen {
     fn open(stage: &Stage, name: &str, every: &str) -> Result<Self> {
-        let typescript = stage.lab.dir().join(name);
         let aop = stage.daemon.program().display();
         let config = stage.daemon.config_path();
         let line = format!(
@@ -32,15 +27,12 @@ impl Terminal {
              echo \"exit code $?\"; stty -a | grep -o -- '-*icanon'",
             config.display()
         );
-        let mut command = stage.lab.origin().command("script");
-        command.args(["--quiet", "--flush", "--command", &line]).arg(&typescript);
-        command.env("TERM", "xterm-256color").stdin(Stdio::piped()).stdout(Stdio::null());
-        Ok(Self { script: command.spawn().context("cannot run script")?, typescript })
+        let script = stage.lab.origin().command("script");
+        Ok(Self(Terminal::open(script, &line, &stage.lab.dir().join(name))?))
     }
 
     fn seen(&self) -> String {
-        let bytes = std::fs::read(&self.typescript).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
+        self.0.seen()
     }
 
     fn shows(&self, words: &[&str]) -> Result<()> {
@@ -52,14 +44,12 @@ impl Terminal {
     }
 
     fn press(&mut self, keys: &str) -> Result<()> {
-        let stdin = self.script.stdin.as_mut().context("no input")?;
-        stdin.write_all(keys.as_bytes())?;
-        Ok(stdin.flush()?)
+        self.0.press(keys)
     }
 
     /// The terminal is restored, and aop has exited with code 0.
     fn is_restored(&mut self) -> Result<()> {
-        wait::until("it ends", SOON, || self.script.try_wait().ok().flatten())?;
+        self.0.end(SOON)?;
         let seen = self.seen();
         let end = seen
             .rfind(LEAVE)
@@ -74,20 +64,13 @@ impl Terminal {
     }
 }
 
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        self.script.kill().ok();
-        self.script.wait().ok();
-    }
-}
-
 #[test]
 fn top_shows_reasons_strangers_and_peers_and_restores_the_terminal_on_q() {
     on_stage(|stage| {
         stage.edge_is_served()?;
         let bad = Pull::by_edge(&stage.lab, IpVersion::V4).no_certificate();
         stage.refuses(&bad, "certificate_required")?;
-        let mut terminal = Terminal::open(stage, "typescript", "1")?;
+        let mut terminal = TopScreen::open(stage, "typescript", "1")?;
         terminal.shows(&[
             "ENFORCING",
             "pulls accepted",
@@ -113,18 +96,18 @@ fn top_shows_reasons_strangers_and_peers_and_restores_the_terminal_on_q() {
 #[test]
 fn top_restores_the_terminal_on_signals_and_reports_that_another_top_samples_the_drops() {
     on_stage(|stage| {
-        let mut first = Terminal::open(stage, "first", "16")?;
+        let mut first = TopScreen::open(stage, "first", "16")?;
         first.shows(&["ENFORCING"])?;
-        let mut second = Terminal::open(stage, "second", "16")?;
+        let mut second = TopScreen::open(stage, "second", "16")?;
         second.press("2")?;
         second.shows(&["another program follows the drops"])?;
         for (terminal, signal) in [(&mut first, Signal::SIGTERM), (&mut second, Signal::SIGHUP)] {
-            let top = descendant(terminal.script.id(), "top")?;
+            let top = descendant(terminal.0.pid(), "top")?;
             kill(Pid::from_raw(i32::try_from(top.0)?), signal)?;
             terminal.is_restored()?;
         }
         stage.daemon.kill();
-        let mut alone = Terminal::open(stage, "alone", "16")?;
+        let mut alone = TopScreen::open(stage, "alone", "16")?;
         alone.shows(&["NO DAEMON", "aop is not running"])?;
         alone.press("\u{1b}")?;
         alone.is_restored()

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::command;
 
 /// The crates of the product, leaf first. Each may depend on crates above it, and on no other.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "aop-common",
     "aop-packets",
     "aop-http",
@@ -21,6 +21,7 @@ const ORDER: [&str; 20] = [
     "aop-import",
     "aop-sandbox",
     "aop-tls",
+    "aop-ca",
     "aop-firewall",
     "aop-prefixes",
     "aop-monitor",
@@ -42,12 +43,14 @@ const STRANGERS: [(&str, &str); 5] = [
 ];
 
 /// Libraries that only these crates of the product use.
-const KNOWN_BY: [(&str, &[&str]); 11] = [
+const KNOWN_BY: [(&str, &[&str]); 13] = [
     ("aya", &["aop-common", "aop-firewall"]),
     ("netlink-sys", &["aop-firewall"]),
     ("rustls", &["aop-tls"]),
     ("tokio-rustls", &["aop-tls"]),
     ("rustls-webpki", &["aop-tls"]),
+    ("rcgen", &["aop-ca", "aop-tls"]),
+    ("pkcs8", &["aop-ca"]),
     ("toml", &["aop-config"]),
     ("ureq", &["aop-prefixes"]),
     ("seccompiler", &["aop-sandbox"]),

@@ -8,6 +8,7 @@
 
 mod audit;
 mod byte_string;
+mod ca;
 mod check;
 mod doctor;
 mod explain;
@@ -30,6 +31,7 @@ mod timestamp;
 
 pub use audit::{AuditEntry, AuditOutcome};
 use byte_string::ByteString;
+pub use ca::{CaCertificate, CaFile, CaFitness, CaKey, CaMade, CaRequest, CaShown, days_until};
 pub use check::{
     CheckReport, CheckedCertificate, CheckedFile, CheckedList, CheckedSite, FileRoleName,
 };

@@ -3,9 +3,11 @@
 //!
 //! This crate decides how files are written, not what they hold. A document is written to a
 //! temporary file, which then replaces the old document by rename: a crash leaves the old document
-//! or the new one. The writer must hold the instance lock. Logs are appended to, line by line.
+//! or the new one. The writer must hold the instance lock. Logs are appended to, line by line. A
+//! file that an operator ordered is new: it never takes the place of another.
 
 mod lock;
+mod new_file;
 
 use std::{
     fs::{self, DirBuilder, File},
@@ -15,6 +17,7 @@ use std::{
 };
 
 pub use lock::{InstanceLock, LockError};
+pub use new_file::{writable_by_others, write_new};
 use rustix::fs::{FlockOperation, flock};
 
 /// Reads the document `name`, if it exists.

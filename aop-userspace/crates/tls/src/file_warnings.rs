@@ -67,6 +67,13 @@ impl FileWarnings {
     }
 }
 
+/// Why a certificate should not be a client CA of a site without any rule.
+#[must_use]
+pub fn client_ca_objections(ca: &X509Certificate<'_>) -> Vec<String> {
+    let found = on_client_ca(ca, &CertificateRules::default(), &[]);
+    found.into_iter().map(|warning| warning.text).collect()
+}
+
 /// About a certificate that is named as a client CA. `public_issuers` are those of the server
 /// certificate of the site.
 pub(crate) fn on_client_ca(

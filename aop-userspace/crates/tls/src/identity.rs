@@ -50,7 +50,7 @@ impl PeerIdentity {
 }
 
 /// The name as OpenSSL prints it: a value that contains a separator is quoted.
-pub(crate) fn distinguished_name(name: &X509Name<'_>) -> String {
+pub fn distinguished_name(name: &X509Name<'_>) -> String {
     let attributes: Vec<String> = name
         .iter_attributes()
         .map(|attribute| {

@@ -6,7 +6,7 @@ use aop_config::{ClientCa, SiteConfig};
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
 use rustls::pki_types::CertificateDer;
-use x509_parser::{certificate::X509Certificate, public_key::PublicKey};
+use x509_parser::{public_key::PublicKey, x509::SubjectPublicKeyInfo};
 
 use super::{
     client_ca::BUILT_IN,
@@ -133,13 +133,17 @@ fn inspect_certificates(file: &Path, role: FileRole, files: &SiteFiles) -> Inspe
     inspected
 }
 
-fn inspect_certificate(der: &CertificateDer<'_>) -> Result<InspectedCertificate, String> {
-    let identity = PeerIdentity::read(der)?;
+/// Describes a certificate.
+///
+/// # Errors
+/// It is not X.509.
+pub fn inspect_certificate(der: &[u8]) -> Result<InspectedCertificate, String> {
+    let identity = PeerIdentity::read(&der.into())?;
     let (_, parsed) =
         x509_parser::parse_x509_certificate(der).map_err(|error| error.to_string())?;
     Ok(InspectedCertificate {
         identity,
-        key: key_kind(&parsed),
+        key: key_kind(parsed.public_key()),
         is_ca: parsed.is_ca(),
         names: leaf_rules::names(&parsed)
             .iter()
@@ -148,9 +152,9 @@ fn inspect_certificate(der: &CertificateDer<'_>) -> Result<InspectedCertificate,
     })
 }
 
-/// The kind of a certificate's key.
-fn key_kind(certificate: &X509Certificate<'_>) -> String {
-    let key = certificate.public_key();
+/// The kind of a key, such as `ECDSA P-256`.
+#[must_use]
+pub fn key_kind(key: &SubjectPublicKeyInfo<'_>) -> String {
     let oid = key.algorithm.algorithm.to_id_string();
     if let Some(name) = leaf_rules::ml_dsa_name(&oid) {
         return name.into();

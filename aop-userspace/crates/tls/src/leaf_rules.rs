@@ -78,7 +78,8 @@ pub(crate) fn is_ml_dsa(certificate: &X509Certificate<'_>) -> bool {
 }
 
 /// The name of the kind of ML-DSA key with the object identifier `oid`.
-pub(crate) fn ml_dsa_name(oid: &str) -> Option<&'static str> {
+#[must_use]
+pub fn ml_dsa_name(oid: &str) -> Option<&'static str> {
     ML_DSA.iter().find_map(|(of, name)| (*of == oid).then_some(*name))
 }
 

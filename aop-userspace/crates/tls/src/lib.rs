@@ -56,15 +56,19 @@ pub use acceptor::accept;
 pub use aop_types::Refusal;
 pub use error::{FileError, FileErrorKind, SiteErrorKind, SitesError};
 pub use expiry::FileExpiry;
-pub use file_warnings::FileWarnings;
+pub use file_warnings::{FileWarnings, client_ca_objections};
 pub use handshake_facts::{CertificateFrom, HandshakeFacts};
-pub use identity::{PeerIdentity, printable};
-pub use inspect::{FileRole, InspectedCertificate, InspectedCrl, InspectedFile, inspect};
+pub use identity::{PeerIdentity, distinguished_name, printable};
+pub use inspect::{
+    FileRole, InspectedCertificate, InspectedCrl, InspectedFile, inspect, inspect_certificate,
+    key_kind,
+};
 pub use issuing_ca::{CaScope, IssuingCa};
+pub use leaf_rules::ml_dsa_name;
 pub use lingering_close::lingering_close;
 pub use list_replacement::ListObjection;
 pub use not_enforced::{AcceptedPull, UnauthenticatedPull, WouldRefuse};
-pub use pem::{SectionError, SectionFault};
+pub use pem::{Section, SectionContent, SectionError, SectionFault, sections};
 pub use permit::{
     Authentication, OriginPull, PeerProtocol, PeerStream, Permit, Warrant, authorize, into_tcp,
     permit_unauthenticated,

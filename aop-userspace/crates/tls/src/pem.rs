@@ -8,8 +8,7 @@ use std::{fmt::Display, path::Path, sync::Arc};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use x509_parser::certificate::X509Certificate;
 
-use self::sections::{Section, SectionContent};
-pub use self::sections::{SectionError, SectionFault};
+pub use self::sections::{Section, SectionContent, SectionError, SectionFault, sections};
 use super::{
     error::{FileError, FileErrorKind},
     revocation::ListFile,
@@ -24,11 +23,13 @@ pub(crate) fn certificates(
 ) -> Result<Vec<CertificateDer<'static>>, FileError> {
     let mut certificates = Vec::new();
     let mut keys = 0_usize;
-    for section in sections(file, files)? {
+    for section in sections_in(file, files)? {
         match section.content {
             SectionContent::Certificate(der) => certificates.push(CertificateDer::from(der)),
-            SectionContent::Key(_) | SectionContent::EncryptedKey => keys += 1,
-            SectionContent::Crl(_) | SectionContent::Other => {}
+            SectionContent::Key(_)
+            | SectionContent::EncryptedKey(_)
+            | SectionContent::OlderEncryptedKey => keys += 1,
+            SectionContent::Crl(_) | SectionContent::Request(_) | SectionContent::Other => {}
         }
     }
     match (certificates.is_empty(), keys) {
@@ -44,7 +45,7 @@ pub(crate) fn client_cas(
     files: &SiteFiles,
 ) -> Result<Vec<CertificateDer<'static>>, FileError> {
     let is_list = |section: &Section| matches!(section.content, SectionContent::Crl(_));
-    match sections(file, files)?.iter().find(|section| is_list(section)) {
+    match sections_in(file, files)?.iter().find(|section| is_list(section)) {
         Some(list) => Err(FileErrorKind::ListInsteadOfCertificate { line: list.line }.of(file)),
         None => certificates(file, files),
     }
@@ -54,16 +55,17 @@ pub(crate) fn client_cas(
 pub(crate) fn key(file: &Path, files: &SiteFiles) -> Result<PrivateKeyDer<'static>, FileError> {
     let mut found: Option<(usize, PrivateKeyDer<'static>)> = None;
     let mut encrypted = false;
-    for Section { line, content } in sections(file, files)? {
+    for Section { line, content } in sections_in(file, files)? {
         let key = match content {
             SectionContent::Key(key) => key,
-            SectionContent::EncryptedKey => {
+            SectionContent::EncryptedKey(_) | SectionContent::OlderEncryptedKey => {
                 encrypted = true;
                 continue;
             }
-            SectionContent::Certificate(_) | SectionContent::Crl(_) | SectionContent::Other => {
-                continue;
-            }
+            SectionContent::Certificate(_)
+            | SectionContent::Crl(_)
+            | SectionContent::Request(_)
+            | SectionContent::Other => continue,
         };
         match &found {
             Some((first, had)) if *had != key => {
@@ -96,7 +98,11 @@ pub(crate) fn revocation_lists(file: &Path, bytes: &[u8]) -> Result<ListFile, Fi
         match section.content {
             SectionContent::Crl(der) => found.lists.push(list(der)?),
             SectionContent::Certificate(der) => found.certificates.push(der.into()),
-            SectionContent::Key(_) | SectionContent::EncryptedKey | SectionContent::Other => {}
+            SectionContent::Key(_)
+            | SectionContent::EncryptedKey(_)
+            | SectionContent::OlderEncryptedKey
+            | SectionContent::Request(_)
+            | SectionContent::Other => {}
         }
     }
     match found.lists.is_empty() {
@@ -122,10 +128,10 @@ pub(crate) fn not_x509(error: &impl Display, file: &Path) -> FileError {
     FileErrorKind::Malformed(format!("a certificate in it is not X.509 ({error})")).of(file)
 }
 
-fn sections(file: &Path, files: &SiteFiles) -> Result<Vec<Section>, FileError> {
+fn sections_in(file: &Path, files: &SiteFiles) -> Result<Vec<Section>, FileError> {
     sections_of(file, &files.read(file)?)
 }
 
 fn sections_of(file: &Path, bytes: &[u8]) -> Result<Vec<Section>, FileError> {
-    sections::sections(bytes).map_err(|error| FileErrorKind::Section(error).of(file))
+    sections(bytes).map_err(|error| FileErrorKind::Section(error).of(file))
 }

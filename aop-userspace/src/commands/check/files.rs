@@ -18,12 +18,15 @@ fn checked_file(file: InspectedFile) -> CheckedFile {
         file: file.file,
         role: file.role.name().into(),
         error: file.error,
-        certificates: file.certificates.into_iter().map(certificate).collect(),
+        certificates: file.certificates.into_iter().map(checked_certificate).collect(),
         lists: file.lists.into_iter().map(list).collect(),
     }
 }
 
-fn certificate(certificate: InspectedCertificate) -> CheckedCertificate {
+/// A certificate of any file.
+pub(in super::super) fn checked_certificate(
+    certificate: InspectedCertificate,
+) -> CheckedCertificate {
     let InspectedCertificate { identity, key, is_ca, names } = certificate;
     CheckedCertificate {
         subject: identity.subject,

@@ -1,9 +1,7 @@
 //! The files that are written. Nothing is written over.
 
 use std::{
-    fs::{self, File},
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -108,16 +106,9 @@ fn must_be_new(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Creates `path`. If it cannot be written whole, it is removed.
 fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {
-    let context = || format!("{} cannot be written", path.display());
-    let mut options = File::options();
-    options.write(true).create_new(true).mode(0o644);
-    let mut file = options.open(path).with_context(context)?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    written.with_context(context).inspect_err(|_| {
-        fs::remove_file(path).ok();
-    })
+    aop_storage::write_new(path, text.as_bytes(), 0o644)
+        .with_context(|| format!("{} cannot be written", path.display()))
 }
 
 #[cfg(test)]

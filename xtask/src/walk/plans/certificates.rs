@@ -24,7 +24,7 @@ pub(super) const PLAN: Plan = Plan {
         Inside("sed -i 's|^client_ca.*|client_ca = [\"cloudflare-global\"]|' /etc/aop/aop.toml"),
         Inside("rm /etc/aop/pull-ca.pem pull*; aop reload"),
         Leave("[[site]]", "the start has this site, whose other keys the next steps need"),
-        Type("openssl req -x509"),
+        Type("aop ca create"),
         Inside(
             "cp pull-ca.pem /etc/aop/
              sed -i 's|^client_ca.*|client_ca = [\"cloudflare-global\", \"/etc/aop/pull-ca.pem\"]|' \
@@ -48,5 +48,6 @@ pub(super) const PLAN: Plan = Plan {
         Expect(Visitor, 443, Page),
         Leave("api PUT", API),
         Leave("api GET", API),
+        Type("aop ca request"),
     ],
 };

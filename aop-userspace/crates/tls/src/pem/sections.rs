@@ -7,11 +7,13 @@
 
 use std::borrow::Cow;
 
+use data_encoding::BASE64;
 use rustls::pki_types::{
     PrivateKeyDer,
     pem::{PemObject, SectionKind},
 };
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
@@ -19,19 +21,29 @@ const DASHES: &str = "-----";
 
 /// A section that was read.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Section {
+pub struct Section {
     /// The line of its first marker, from 1.
-    pub(super) line: usize,
-    pub(super) content: SectionContent,
+    pub line: usize,
+    /// Its content.
+    pub content: SectionContent,
 }
 
+/// The content of a section, in DER.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum SectionContent {
+pub enum SectionContent {
+    /// A certificate.
     Certificate(Vec<u8>),
+    /// A revocation list.
     Crl(Vec<u8>),
+    /// A request for a certificate (PKCS #10).
+    Request(Vec<u8>),
+    /// A private key.
     Key(PrivateKeyDer<'static>),
-    EncryptedKey,
-    /// Parameters, a public key, a request: nothing that aop could miss.
+    /// A private key under a passphrase (PKCS #8).
+    EncryptedKey(Vec<u8>),
+    /// The same in the older form, whose encryption is weak. It is not decoded.
+    OlderEncryptedKey,
+    /// Parameters, a public key: nothing that aop could miss.
     Other,
 }
 
@@ -75,8 +87,13 @@ pub enum SectionFault {
 }
 
 /// All sections of a file, in order.
-pub(super) fn sections(bytes: &[u8]) -> Result<Vec<Section>, SectionError> {
-    let text = decoded(bytes).replace("\r\n", "\n").replace('\r', "\n");
+///
+/// # Errors
+/// The first section that cannot be read.
+pub fn sections(bytes: &[u8]) -> Result<Vec<Section>, SectionError> {
+    // The copies of the text may hold a key.
+    let text = Zeroizing::new(decoded(bytes).replace("\r\n", "\n"));
+    let text = Zeroizing::new(text.replace('\r', "\n"));
     let line = |rest: &str| text[..text.len() - rest.len()].matches('\n').count() + 1;
     let mut sections = Vec::new();
     let mut rest = &text[..];
@@ -161,8 +178,12 @@ fn content(label: &str, body: &str) -> Result<SectionContent, SectionFault> {
     let unsupported = |cure| Err(SectionFault::Unsupported { label: label.to_owned(), cure });
     let label = match label {
         "CERTIFICATE" | "X509 CERTIFICATE" => "CERTIFICATE",
-        "X509 CRL" | "PRIVATE KEY" | "RSA PRIVATE KEY" | "EC PRIVATE KEY" => label,
-        "ENCRYPTED PRIVATE KEY" => return Ok(SectionContent::EncryptedKey),
+        "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST" => "CERTIFICATE REQUEST",
+        "X509 CRL"
+        | "PRIVATE KEY"
+        | "RSA PRIVATE KEY"
+        | "EC PRIVATE KEY"
+        | "ENCRYPTED PRIVATE KEY" => label,
         // The trust settings behind the certificate would be lost.
         "TRUSTED CERTIFICATE" => {
             return unsupported("convert it with `openssl x509 -in FILE -out NEW`");
@@ -170,7 +191,6 @@ fn content(label: &str, body: &str) -> Result<SectionContent, SectionFault> {
         "PKCS7" | "CMS" => {
             return unsupported("convert it with `openssl pkcs7 -in FILE -print_certs -out NEW`");
         }
-        "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST" => return Ok(SectionContent::Other),
         _ if label.contains("CERTIFICATE") || label.contains("CRL") => {
             return unsupported("take the section out");
         }
@@ -181,18 +201,26 @@ fn content(label: &str, body: &str) -> Result<SectionContent, SectionFault> {
         // Headers (RFC 1421, 4.6), as of an encrypted key in the older format.
         let (headers, behind) = body.split_once("\n\n").ok_or(SectionFault::Base64)?;
         if headers.contains("ENCRYPTED") {
-            return Ok(SectionContent::EncryptedKey);
+            return Ok(SectionContent::OlderEncryptedKey);
         }
         body = behind;
     }
-    let base64: String = body.chars().filter(|char| !char.is_ascii_whitespace()).collect();
-    let canonical = format!("{BEGIN}{label}{DASHES}\n{base64}\n{END}{label}{DASHES}\n");
+    let mut base64 = Zeroizing::new(String::with_capacity(body.len()));
+    base64.extend(body.chars().filter(|char| !char.is_ascii_whitespace()));
+    if label == "ENCRYPTED PRIVATE KEY" {
+        let der = BASE64.decode(base64.as_bytes()).map_err(|_| SectionFault::Base64)?;
+        return Ok(SectionContent::EncryptedKey(der));
+    }
+    let canonical = format!("{BEGIN}{label}{DASHES}\n{}\n{END}{label}{DASHES}\n", *base64);
+    let canonical = Zeroizing::new(canonical);
     let (kind, der) = <(SectionKind, Vec<u8>)>::from_pem_slice(canonical.as_bytes())
         .map_err(|_| SectionFault::Base64)?;
     Ok(if kind == SectionKind::Certificate {
         SectionContent::Certificate(der)
     } else if kind == SectionKind::Crl {
         SectionContent::Crl(der)
+    } else if kind == SectionKind::Csr {
+        SectionContent::Request(der)
     } else {
         let key = PrivateKeyDer::from_pem(kind, der);
         SectionContent::Key(key.ok_or(SectionFault::Base64)?)

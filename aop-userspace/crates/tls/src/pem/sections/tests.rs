@@ -126,7 +126,9 @@ fn other_sections_keep_their_kind() {
             SectionContent::Key(PrivateKeyDer::Pkcs1(_)) => "PKCS #1",
             SectionContent::Key(PrivateKeyDer::Sec1(_)) => "SEC 1",
             SectionContent::Key(_) => "another key",
-            SectionContent::EncryptedKey => "encrypted",
+            SectionContent::Request(_) => "request",
+            SectionContent::EncryptedKey(_) => "encrypted",
+            SectionContent::OlderEncryptedKey => "encrypted in the older form",
             SectionContent::Other => "other",
         }
     };
@@ -137,8 +139,8 @@ fn other_sections_keep_their_kind() {
         ("RSA PRIVATE KEY", "PKCS #1"),
         ("EC PRIVATE KEY", "SEC 1"),
         ("ENCRYPTED PRIVATE KEY", "encrypted"),
-        ("CERTIFICATE REQUEST", "other"),
-        ("NEW CERTIFICATE REQUEST", "other"),
+        ("CERTIFICATE REQUEST", "request"),
+        ("NEW CERTIFICATE REQUEST", "request"),
         ("PUBLIC KEY", "other"),
         ("DH PARAMETERS", "other"),
     ] {
@@ -146,7 +148,7 @@ fn other_sections_keep_their_kind() {
     }
     let headers = "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n";
     let older = section("RSA PRIVATE KEY", "x").replacen('\n', &format!("\n{headers}"), 1);
-    assert_eq!(sections(older.as_bytes()).unwrap()[0].content, SectionContent::EncryptedKey);
+    assert_eq!(sections(older.as_bytes()).unwrap()[0].content, SectionContent::OlderEncryptedKey);
     // Other headers are skipped.
     let commented = certificate("x").replacen('\n', "\nComment: y\n\n", 1);
     assert_eq!(read(commented.as_bytes()), ["x"]);

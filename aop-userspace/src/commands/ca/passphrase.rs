@@ -1,0 +1,168 @@
+//! Where a passphrase comes from: a file, a systemd credential, or a terminal. Never the command
+//! line, which all users of the host can read.
+
+use std::{
+    env,
+    fs::{self, File},
+    io::{self, Read, Write},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use aop_ca::{KeyError, Passphrase, PrivateKey};
+use clap::Args;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use zeroize::Zeroizing;
+
+/// The name of the systemd credential.
+const CREDENTIAL: &str = "ca-passphrase";
+/// The longest passphrase.
+const MAX: u64 = 4096;
+
+#[derive(Args)]
+pub(super) struct PassphraseFile {
+    /// A file whose first line is the passphrase of the CA's key; without it, the systemd
+    /// credential ca-passphrase, or a question on the terminal
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+impl PassphraseFile {
+    pub(super) fn is_given(&self) -> bool {
+        self.passphrase_file.is_some()
+    }
+
+    /// Reads the private key of `file`, with its passphrase if it has one.
+    pub(super) fn open(&self, file: &Path) -> anyhow::Result<PrivateKey> {
+        let text = secret_file(file)?;
+        let ask = || match self.stored()? {
+            Some(passphrase) => Ok(Some(passphrase)),
+            None => ask(&format!("Passphrase of {}: ", file.display())),
+        };
+        PrivateKey::from_pem::<KeyOrAsking>(&text, || ask().map_err(KeyOrAsking::Asking)).map_err(
+            |error| match error {
+                KeyOrAsking::Key(error) => {
+                    anyhow::Error::from(error).context(file.display().to_string())
+                }
+                KeyOrAsking::Asking(error) => error,
+            },
+        )
+    }
+
+    /// The passphrase for a new key, which `file` will hold.
+    pub(super) fn for_new_key(&self, file: &Path) -> anyhow::Result<Passphrase> {
+        let passphrase = match self.stored()? {
+            Some(passphrase) => passphrase,
+            None => ask_twice(file)?,
+        };
+        if passphrase.as_bytes().len() < Passphrase::LEAST {
+            bail!("the passphrase has less than {} bytes: choose a longer one", Passphrase::LEAST);
+        }
+        Ok(passphrase)
+    }
+
+    /// The one from a file or a credential.
+    fn stored(&self) -> anyhow::Result<Option<Passphrase>> {
+        if let Some(file) = &self.passphrase_file {
+            let mode = fs::metadata(file).with_context(|| file.display().to_string())?.mode();
+            if mode & 0o077 != 0 {
+                bail!("{0} can be read by other users: `chmod 600 {0}`", file.display());
+            }
+            return first_line(file).map(Some);
+        }
+        let credential = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        match credential.map(|directory| directory.join(CREDENTIAL)) {
+            Some(file) if file.exists() => first_line(&file).map(Some),
+            Some(_) | None => Ok(None),
+        }
+    }
+}
+
+/// An error of the key, or of the question for its passphrase.
+enum KeyOrAsking {
+    Key(KeyError),
+    Asking(anyhow::Error),
+}
+
+impl From<KeyError> for KeyOrAsking {
+    fn from(error: KeyError) -> Self {
+        Self::Key(error)
+    }
+}
+
+/// The bytes of a file that may hold a secret.
+pub(super) fn secret_file(file: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    fs::read(file)
+        .map(Zeroizing::new)
+        .with_context(|| format!("{}: cannot be read", file.display()))
+}
+
+fn first_line(file: &Path) -> anyhow::Result<Passphrase> {
+    let mut text = Zeroizing::new(Vec::with_capacity(4096));
+    let read = File::open(file).and_then(|opened| opened.take(MAX).read_to_end(&mut text));
+    read.with_context(|| format!("{}: cannot be read", file.display()))?;
+    Passphrase::first_line(&text)
+        .with_context(|| format!("{}: its first line, the passphrase, is empty", file.display()))
+}
+
+fn ask_twice(file: &Path) -> anyhow::Result<Passphrase> {
+    let new = ask(&format!("New passphrase of {}: ", file.display()))?.context(
+        "there is no terminal to ask for the passphrase: give it with --passphrase-file FILE, or \
+         as the systemd credential ca-passphrase",
+    )?;
+    let again = ask("The same again: ")?;
+    if again.is_none_or(|again| again.as_bytes() != new.as_bytes()) {
+        bail!("the two passphrases differ: nothing was written");
+    }
+    Ok(new)
+}
+
+/// Asks on the terminal, without echo; `None` if there is no terminal.
+fn ask(question: &str) -> anyhow::Result<Option<Passphrase>> {
+    let Ok(terminal) = File::options().read(true).write(true).open("/dev/tty") else {
+        return Ok(None);
+    };
+    let line = {
+        // Before the question: what is typed in answer to it must not be shown.
+        let _hidden = Hidden::new(&terminal)?;
+        (&terminal).write_all(question.as_bytes())?;
+        line(&terminal)
+    };
+    (&terminal).write_all(b"\n")?;
+    let line = line?;
+    let passphrase = Passphrase::first_line(&line);
+    passphrase.context("the passphrase is empty").map(Some)
+}
+
+/// One line, read byte by byte, so that what follows stays for the next question.
+fn line(mut terminal: &File) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut line = Zeroizing::new(Vec::with_capacity(4096));
+    let mut byte = [0];
+    while line.len() < line.capacity() && terminal.read(&mut byte)? == 1 && byte[0] != b'\n' {
+        line.push(byte[0]);
+    }
+    Ok(line)
+}
+
+/// A terminal that does not show what is typed, until this is dropped.
+struct Hidden<'a> {
+    terminal: &'a File,
+    before: Termios,
+}
+
+impl<'a> Hidden<'a> {
+    fn new(terminal: &'a File) -> io::Result<Self> {
+        let before = tcgetattr(terminal)?;
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(terminal, OptionalActions::Flush, &hidden)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for Hidden<'_> {
+    fn drop(&mut self) {
+        tcsetattr(self.terminal, OptionalActions::Now, &self.before).ok();
+    }
+}
