@@ -1,5 +1,6 @@
 //! The verbs: one file each, with its arguments and what it prints.
 
+mod ask_cloudflare;
 mod check;
 mod completions;
 mod confirm;
@@ -97,6 +98,9 @@ verbs! {
     /// Part of `run` and `prefixes`, which start it: fetch a list, without any privilege
     #[command(hide = true)]
     FetchList(fetch_list::FetchListCommand),
+    /// Part of `cloudflare`, which starts it: talk to Cloudflare's API, without any privilege
+    #[command(hide = true)]
+    AskCloudflare(ask_cloudflare::AskCloudflareCommand),
     /// Detach the firewall from every interface and remove its pinned maps
     Unload(unload::UnloadCommand),
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::command;
 
 /// The crates of the product, leaf first. Each may depend on crates above it, and on no other.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "aop-common",
     "aop-packets",
     "aop-http",
@@ -23,6 +23,7 @@ const ORDER: [&str; 20] = [
     "aop-tls",
     "aop-firewall",
     "aop-prefixes",
+    "aop-cloudflare",
     "aop-monitor",
     "aop-terminator",
     "aop-terminator-process",
@@ -49,7 +50,7 @@ const KNOWN_BY: [(&str, &[&str]); 11] = [
     ("tokio-rustls", &["aop-tls"]),
     ("rustls-webpki", &["aop-tls"]),
     ("toml", &["aop-config"]),
-    ("ureq", &["aop-prefixes"]),
+    ("ureq", &["aop-cloudflare", "aop-prefixes"]),
     ("seccompiler", &["aop-sandbox"]),
     ("landlock", &["aop-sandbox"]),
     ("clap", &["aop-userspace"]),

@@ -9,6 +9,7 @@
 mod audit;
 mod byte_string;
 mod check;
+mod cloudflare;
 mod doctor;
 mod explain;
 mod handover;
@@ -33,6 +34,7 @@ use byte_string::ByteString;
 pub use check::{
     CheckReport, CheckedCertificate, CheckedFile, CheckedList, CheckedSite, FileRoleName,
 };
+pub use cloudflare::{DeploymentStatus, SslMode};
 pub use doctor::{Diagnosis, Finding, FindingGroup, FindingOutcome, VisitorError};
 pub use explain::{
     BudgetExemption, BudgetNow, CaptureExplanation, CaptureVerdict, Explanation, ProbationNow,

@@ -133,7 +133,9 @@ fn inspect_certificates(file: &Path, role: FileRole, files: &SiteFiles) -> Inspe
     inspected
 }
 
-fn inspect_certificate(der: &CertificateDer<'_>) -> Result<InspectedCertificate, String> {
+pub(crate) fn inspect_certificate(
+    der: &CertificateDer<'_>,
+) -> Result<InspectedCertificate, String> {
     let identity = PeerIdentity::read(der)?;
     let (_, parsed) =
         x509_parser::parse_x509_certificate(der).map_err(|error| error.to_string())?;
