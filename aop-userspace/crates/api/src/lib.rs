@@ -34,7 +34,11 @@ use byte_string::ByteString;
 pub use check::{
     CheckReport, CheckedCertificate, CheckedFile, CheckedList, CheckedSite, FileRoleName,
 };
-pub use cloudflare::{DeploymentStatus, SslMode};
+pub use cloudflare::{
+    CertificateAtCloudflare, CloudflareFinding, CloudflareReport, DeploymentStatus,
+    HostAtCloudflare, IdentitiesFrom, PresentedLevel, SiteAtCloudflare, SslMode, TrustedCa,
+    ZoneAtCloudflare,
+};
 pub use doctor::{Diagnosis, Finding, FindingGroup, FindingOutcome, VisitorError};
 pub use explain::{
     BudgetExemption, BudgetNow, CaptureExplanation, CaptureVerdict, Explanation, ProbationNow,

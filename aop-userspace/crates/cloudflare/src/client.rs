@@ -1,6 +1,7 @@
 //! The client: starts the process without privilege, and has one function for each call.
 
 use std::{
+    collections::HashMap,
     os::unix::net::UnixStream,
     thread,
     time::{Duration, Instant},
@@ -35,6 +36,8 @@ pub struct Client {
     _process: SandboxedProcess,
     channel: UnixStream,
     pace: Pace,
+    /// The names of zones that were asked for.
+    zones: HashMap<Host, Option<Zone>>,
 }
 
 impl Client {
@@ -46,7 +49,8 @@ impl Client {
         let (process, channel) = launcher
             .launch(ProcessRole::AskCloudflare, NameLookup::AtStart)
             .map_err(ApiError::process)?;
-        let mut client = Self { _process: process, channel, pace: Pace::default() };
+        let mut client =
+            Self { _process: process, channel, pace: Pace::default(), zones: HashMap::new() };
         let open = ProcessRequest::Open { api: api.as_str().to_owned(), token };
         match process::ask(&client.channel, &open).map_err(ApiError::process)? {
             ProcessReply::Opened => Ok(client),
@@ -73,14 +77,17 @@ impl Client {
     pub fn find_zone(&mut self, host: &Host) -> Result<Zone, ApiError> {
         let names = zone_names(host);
         for name in &names {
-            match self.call(&Call::Zones { name: name.clone() })? {
-                Answer::Zones(zones) => {
-                    // Only an exact match: some servers search for parts of names.
-                    if let Some(zone) = zones.into_iter().find(|zone| zone.name == name.as_str()) {
-                        return Ok(zone);
-                    }
-                }
-                other => return Err(unexpected(&other)),
+            let zone = match self.zones.get(name) {
+                Some(known) => known.clone(),
+                None => match self.call(&Call::Zones { name: name.clone() })? {
+                    // Only an exact match: the API can also search for parts of names.
+                    Answer::Zones(zones) => zones.into_iter().find(|it| it.name == name.as_str()),
+                    other => return Err(unexpected(&other)),
+                },
+            };
+            self.zones.insert(name.clone(), zone.clone());
+            if let Some(zone) = zone {
+                return Ok(zone);
             }
         }
         let tried = names.iter().map(|name| WhyText::new(name.as_str())).collect();

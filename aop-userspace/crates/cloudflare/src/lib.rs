@@ -5,12 +5,15 @@
 //! of [`Call`] build URL, method and body. An [`ApiError`] tells a refusal from a failure that
 //! passes, and both from a change whose answer was lost.
 //!
-//! Nothing here reads the state of this host, apart from the token and the files of client CAs.
+//! [`SiteCollector`] puts what Cloudflare says beside what this host believes and what arrives, and
+//! the pure function [`findings`] names every disagreement with its cure.
 
 mod answer;
 mod call;
 mod client;
+mod collect;
 mod error;
+mod findings;
 mod judge;
 mod model;
 mod pace;
@@ -21,7 +24,9 @@ mod transport;
 
 pub use call::{Call, HttpCall, HttpMethod};
 pub use client::Client;
+pub use collect::SiteCollector;
 pub use error::{ApiError, ApiMessage, RefusalCure};
+pub use findings::findings;
 pub use judge::LeafVerdict;
 pub use model::{
     AssociationChange, CertificateId, CertificateLevel, HostAssociation, LeafFacts, TokenStatus,

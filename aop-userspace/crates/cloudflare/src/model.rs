@@ -109,8 +109,8 @@ pub struct UploadedCertificate {
 pub struct LeafFacts {
     /// Distinguished name of its subject.
     pub subject: String,
-    /// Distinguished name of its issuer.
-    pub issuer: String,
+    /// Distinguished names of its issuer, and of the issuers of its intermediates.
+    pub issuers: Vec<String>,
     /// Its serial number, hexadecimal, as identities have it.
     pub serial: String,
     /// SHA-256 of its public key, hexadecimal, as identities have it.
@@ -189,7 +189,7 @@ impl LeafFacts {
         let InspectedCertificate { identity, .. } = leaf.inspect()?;
         Ok(Self {
             subject: identity.subject,
-            issuer: identity.issuer,
+            issuers: leaf.issuers(),
             serial: identity.serial,
             spki_sha256: identity.spki_sha256,
             sha256: leaf.sha256(),

@@ -17,6 +17,7 @@ use super::{
     client_ca,
     error::{FileError, SiteErrorKind},
     file_warnings::FileWarnings,
+    identity::PeerIdentity,
     inspect::{InspectedCertificate, inspect_certificate},
     pem,
     refusal_of_error::refusal_of_error,
@@ -63,6 +64,13 @@ impl UploadedLeaf {
     pub fn sha256(&self) -> String {
         let leaf = self.chain.first().map_or(&[][..], AsRef::as_ref);
         HEXLOWER.encode(digest(&SHA256, leaf).as_ref())
+    }
+
+    /// The issuers of the leaf and of its intermediates.
+    #[must_use]
+    pub fn issuers(&self) -> Vec<String> {
+        let read = |der| PeerIdentity::read(der).ok().map(|identity| identity.issuer);
+        self.chain.iter().filter_map(read).collect()
     }
 
     /// The leaf, described for people.

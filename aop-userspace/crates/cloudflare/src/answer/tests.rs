@@ -104,7 +104,10 @@ fn a_certificate_is_read_with_the_facts_of_its_leaf() {
         assert_eq!(read.id.as_str(), ID);
         assert_eq!(read.expires_on.map(|it| it.as_second()), Some(4_102_464_000));
         let facts = read.leaf.expect("a leaf");
-        assert_eq!((facts.subject.as_str(), facts.issuer.as_str()), ("CN=edge", "CN=test CA"));
+        assert_eq!(
+            (facts.subject.as_str(), &facts.issuers[..]),
+            ("CN=edge", &["CN=test CA".to_owned()][..])
+        );
         assert_eq!(facts.sha256, facts.uploaded().sha256());
         assert_eq!(facts.spki_sha256.len(), 64);
     }
