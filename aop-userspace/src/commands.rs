@@ -2,6 +2,7 @@
 
 mod ask_cloudflare;
 mod check;
+mod cloudflare;
 mod completions;
 mod confirm;
 mod doctor;
@@ -85,6 +86,8 @@ verbs! {
     Reload(reload::ReloadCommand),
     /// Show, compare and refresh the prefix list
     Prefixes(prefixes::PrefixesCommand),
+    /// Compare what Cloudflare says about origin pulls with this host
+    Cloudflare(cloudflare::CloudflareCommand),
     /// Hand over to a new process of the installed program without cutting a connection
     Upgrade(upgrade::UpgradeCommand),
     /// Print the completion script for a shell
