@@ -273,7 +273,7 @@ impl ApiState {
 
     pub(super) fn new_id(&mut self) -> String {
         self.last_id += 1;
-        format!("2458ce5a-0c35-4c7f-82c7-{:012x}", self.last_id)
+        format!("{:08x}-0c35-4c7f-82c7-8e9487d3ff60", 0x2458_ce5a + self.last_id)
     }
 }
 

@@ -11,7 +11,9 @@ use aop_tls::{FileRole, SiteFiles};
 
 use crate::{
     ApiError, CertificateLevel, Client, HostAssociation, LeafVerdict, UploadedCertificate, Zone,
-    ZoneId, findings::presented_level,
+    ZoneId,
+    error::{NO_ZONE_CURE, WhyText},
+    findings::presented_level,
 };
 
 /// Collects one site after the other. What several sites share is asked once.
@@ -90,8 +92,8 @@ impl<'a> SiteCollector<'a> {
     ) -> Result<(), ApiError> {
         let zone = match self.client.find_zone(host) {
             Ok(zone) => zone,
-            Err(error @ ApiError::NoZone { .. }) => {
-                findings.push(no_zone(pattern, &error));
+            Err(ApiError::NoZone { tried, .. }) => {
+                findings.push(no_zone(pattern, &tried));
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -223,15 +225,14 @@ fn described(pattern: &HostPattern, association: Option<HostAssociation>) -> Hos
     }
 }
 
-fn no_zone(pattern: &HostPattern, error: &ApiError) -> CloudflareFinding {
+fn no_zone(pattern: &HostPattern, tried: &[WhyText]) -> CloudflareFinding {
+    let tried: Vec<&str> = tried.iter().map(|name| &**name).collect();
     CloudflareFinding {
         name: "no_zone".to_owned(),
         result: FindingOutcome::Wrong,
         about: pattern.to_string(),
-        said: error.to_string(),
-        cure: "if another account has the zone, use a token of that account; if no zone at \
-               Cloudflare has this host, take it out of the site's hosts"
-            .to_owned(),
+        said: format!("this token sees no zone {}", tried.join(" or ")),
+        cure: NO_ZONE_CURE.to_owned(),
     }
 }
 

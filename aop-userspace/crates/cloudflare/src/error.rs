@@ -7,6 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::Call;
 
+/// The cure of a host in no zone.
+pub(crate) const NO_ZONE_CURE: &str = "the zone is in another account, or the token is not for it. Give the token the permission \
+     Zone: Read, with this zone among its zone resources, or use a token of the other account. If \
+     no zone at Cloudflare has this host, take it out of the site's hosts";
+
 /// Text from the network within an error.
 pub(crate) type WhyText = SafeText<600>;
 
@@ -67,8 +72,7 @@ pub enum ApiError {
     },
     /// The token may see no zone that has this host.
     #[error(
-        "{host}: this token sees no zone {}. The zone is in another account, or the token is not \
-         for it: give the token the permission Zone: Read, and this zone among its zone resources",
+        "{host}: this token sees no zone {}: {NO_ZONE_CURE}",
         .tried.iter().map(|name| &**name).collect::<Vec<_>>().join(" or ")
     )]
     NoZone {

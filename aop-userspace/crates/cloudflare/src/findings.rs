@@ -33,9 +33,22 @@ pub fn findings(site: &SiteAtCloudflare, now: Timestamp) -> Vec<CloudflareFindin
     }
     about_trust(&mut found, site, now);
     about_arrivals(&mut found, site, now);
-    let Findings(mut found) = found;
+    let mut found = merged(found.0);
     found.sort_by_key(|finding| finding.result);
     found
+}
+
+/// The same finding about several hosts is one.
+fn merged(found: Vec<CloudflareFinding>) -> Vec<CloudflareFinding> {
+    let mut merged: Vec<CloudflareFinding> = Vec::new();
+    for finding in found {
+        let same = |it: &&mut CloudflareFinding| it.name == finding.name && it.said == finding.said;
+        match merged.iter_mut().find(same) {
+            Some(had) => had.about += &format!(", {}", finding.about),
+            None => merged.push(finding),
+        }
+    }
+    merged
 }
 
 /// The level whose certificate Cloudflare should present to `host`: that of the host, of the zone,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use aop_config::{Config, SiteConfig};
 use aop_tls::{LeafJudge, SiteFiles};
+use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 
 use crate::LeafFacts;
@@ -17,7 +18,8 @@ pub(crate) struct JudgeRequest {
     /// The name of the site.
     site: String,
     /// The files that its rules name: client CAs and revocation lists, which are public.
-    files: Vec<(String, Vec<u8>)>,
+    /// Their contents are in base64: a revocation list may be long.
+    files: Vec<(String, String)>,
     /// The certificates.
     leaves: Vec<LeafFacts>,
 }
@@ -52,7 +54,8 @@ impl JudgeRequest {
         let disk = SiteFiles::on_disk();
         LeafJudge::load(site, &disk).map_err(|error| error.to_string())?;
         let held = disk.into_held().into_iter();
-        let files = held.filter_map(|(path, bytes)| Some((path.to_str()?.into(), bytes.to_vec())));
+        let files =
+            held.filter_map(|(path, bytes)| Some((path.to_str()?.into(), BASE64.encode(&bytes))));
         Ok(Self {
             config: (config.file.display().to_string(), text.to_owned()),
             site: site.name.clone(),
@@ -65,7 +68,8 @@ impl JudgeRequest {
 /// Judges each certificate.
 pub(crate) fn judge(request: JudgeRequest) -> Vec<LeafVerdict> {
     let JudgeRequest { config: (file, text), site, files, leaves } = request;
-    let files = files.into_iter().map(|(path, bytes)| (PathBuf::from(path), bytes.into()));
+    let decoded = |text: String| BASE64.decode(text.as_bytes()).unwrap_or_default();
+    let files = files.into_iter().map(|(path, text)| (PathBuf::from(path), decoded(text).into()));
     let files = SiteFiles::handed_over(files);
     let rules = Config::parse(file.as_ref(), &text)
         .map_err(|error| error.to_string())

@@ -1,6 +1,9 @@
 //! The process that talks to the API: it holds the token, has no privilege, and parses what the
 //! network sends. It answers each message with one, until the channel closes.
 
+#[cfg(test)]
+mod tests;
+
 use std::{os::unix::net::UnixStream, time::Duration};
 
 use aop_sandbox::channel::{self, ChannelError, Message};

@@ -31,9 +31,9 @@ pub enum TokenError {
     Missing,
     /// Other users of this host can read the file.
     #[error(
-        "{}: users of this host other than its owner can read or change this token (mode \
-         {mode:04o}); run `chmod 600 {}`, and consider to roll the token", .file.display(),
-        .file.display()
+        "{}: other users of this host can read or change this token (mode {mode:04o}). Run \
+         `chmod 600 {}`; if one of them may have read it, roll it in Cloudflare's dashboard",
+        .file.display(), .file.display()
     )]
     Open {
         /// The file.
@@ -152,7 +152,7 @@ mod tests {
             let found = read(&file);
             assert_eq!(found.is_ok(), good, "{mode:o}");
             if let Err(error) = found {
-                let cure = format!("(mode {mode:04o}); run `chmod 600 {}`", file.display());
+                let cure = format!("(mode {mode:04o}). Run `chmod 600 {}`", file.display());
                 assert!(error.to_string().contains(&cure), "{error}");
             }
         }

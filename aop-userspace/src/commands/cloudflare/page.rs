@@ -2,7 +2,7 @@
 
 use aop_api::{
     CertificateAtCloudflare, CloudflareReport, FindingOutcome as Outcome, HostAtCloudflare,
-    IdentitiesFrom, SeenIdentity, SiteAtCloudflare, ZoneAtCloudflare,
+    IdentitiesFrom, PresentedLevel as Level, SeenIdentity, SiteAtCloudflare, ZoneAtCloudflare,
 };
 
 use crate::{
@@ -12,7 +12,8 @@ use crate::{
 
 /// How many certificates that arrived are shown.
 const ARRIVALS: usize = 4;
-const INDENT: &str = "              ";
+/// The continuation of a line.
+const INDENT: &str = "                ";
 
 pub(super) fn render(report: &CloudflareReport, colours: Colours) -> String {
     let mut text = Vec::new();
@@ -53,34 +54,40 @@ fn zone_lines(zone: &ZoneAtCloudflare) -> Vec<String> {
         on(*zone_on)
     );
     let mut lines = part("Cloudflare", &head);
-    lines.extend(zone.hosts.iter().flat_map(|host| part("", &host_text(host))));
+    for level in &[Level::Host, Level::Zone, Level::Global, Level::Nothing] {
+        let hosts = zone.hosts.iter().filter(|host| host.presents == *level).map(host_text);
+        let hosts: Vec<String> = hosts.collect();
+        if !hosts.is_empty() {
+            lines.extend(part("", &format!("presents {level} to {}", hosts.join(", "))));
+        }
+    }
     lines.extend(zone.certificates.iter().flat_map(|it| part("", &certificate_text(it))));
     lines
 }
 
 fn host_text(host: &HostAtCloudflare) -> String {
-    let HostAtCloudflare { host, associated, enabled, association_status, presents } = host;
+    let HostAtCloudflare { host, associated, enabled, association_status, presents: _ } = host;
     let link = match (associated, enabled) {
         (Some(id), Some(enabled)) => {
             let status = association_status.as_ref().map_or("", |status| status.as_str());
             let enabled = if *enabled { "associated" } else { "disabled, associated" };
-            format!(" ({enabled} with {}, {status})", short(id))
+            format!(" ({enabled} with {}: {status})", short(id))
         }
         (Some(_) | None, _) => String::new(),
     };
-    format!("{host} gets {presents}{link}")
+    format!("{host}{link}")
 }
 
 fn certificate_text(certificate: &CertificateAtCloudflare) -> String {
     let CertificateAtCloudflare { id, level, status, expires_on, subject, .. } = certificate;
-    let until = expires_on.map_or(String::new(), |end| format!(" until {}", date(end)));
+    let until = expires_on.map_or(String::new(), |end| format!(" to {}", date(end)));
     let seen = match (&certificate.refused_as, certificate.last_seen) {
         (Some(reason), _) => format!("refused here as {reason}"),
         (None, Some(seen)) => format!("seen {} ago", age(seen)),
         (None, None) => "not seen".to_owned(),
     };
     let subject = subject.as_deref().unwrap_or("(unreadable)");
-    format!("{level} {} {subject}: {status}{until}, {seen}", short(id))
+    format!("{level} {} {subject}, {status}{until}, {seen}", short(id))
 }
 
 fn short(id: &str) -> String {
@@ -119,7 +126,7 @@ fn arrival_text(identity: &SeenIdentity) -> String {
     let SeenIdentity { subject, level, pulls, last_seen, not_after, .. } = identity;
     let pulls = usize::try_from(*pulls).unwrap_or(usize::MAX);
     format!(
-        "{subject} ({level}) until {}: {}, last {} ago",
+        "{subject} ({level}), to {}, {}, last {} ago",
         date(*not_after),
         count(pulls, "pull"),
         age(*last_seen)
