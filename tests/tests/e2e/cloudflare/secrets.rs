@@ -13,13 +13,18 @@ use super::{Scene, TOKEN, on_cloudflare_stage};
 use crate::privilege_separation::{has_no_connection, has_no_privilege};
 use crate::stage::SOON;
 
-/// The process that talks to the API, while it is connected.
-fn asking() -> Result<Process> {
+/// The process that talks to the API of this scene, while it is connected.
+fn asking(scene: &Scene<'_>) -> Result<Process> {
+    let config = scene.stage.daemon.config_path().display().to_string();
     wait::until("there is a process that asks Cloudflare", SOON, || {
+        let is_ours = |child: &Process| -> Result<bool> {
+            let parent = Process(child.status("PPid")?.parse()?).command()?;
+            let line = child.command()?;
+            Ok(parent.contains(&config) && line.contains(&"ask-cloudflare".to_owned()))
+        };
         let asks = |child: &Process| {
-            let line = child.command().unwrap_or_default();
             let connected = child.tcp_sockets().is_ok_and(|it| it.contains(&TcpState::ESTABLISHED));
-            connected && line.contains(&"ask-cloudflare".to_owned())
+            connected && is_ours(child).unwrap_or(false)
         };
         let own = Process(std::process::id()).with_descendants().ok()?;
         own.into_iter().find(asks)
@@ -36,7 +41,7 @@ fn the_process_that_asks_has_no_privilege_and_its_parent_no_connection() {
         slow(scene);
         let asked = thread::scope(|scope| -> Result<_> {
             let verb = scope.spawn(|| scene.verb(&[]));
-            let process = asking()?;
+            let process = asking(scene)?;
             has_no_privilege(process)?;
             let parent = process.status("PPid")?.parse().context("no parent")?;
             has_no_connection(Process(parent))?;
@@ -59,14 +64,14 @@ fn a_process_that_dies_in_a_call_is_an_error_and_it_dies_with_its_parent() {
         slow(scene);
         let done = thread::scope(|scope| -> Result<_> {
             let verb = scope.spawn(|| scene.verb(&[]));
-            asking()?.signal(Signal::SIGKILL)?;
+            asking(scene)?.signal(Signal::SIGKILL)?;
             verb.join().expect("no panic")
         })?;
         ensure!(done.code == 1 && done.errors.contains("did not answer ("), "{done:?}");
         slow(scene);
         thread::scope(|scope| -> Result<()> {
             let verb = scope.spawn(|| scene.verb(&[]));
-            let process = asking()?;
+            let process = asking(scene)?;
             Process(process.status("PPid")?.parse()?).signal(Signal::SIGKILL)?;
             wait::until("it is gone", SOON, || (!process.exists()).then_some(()))?;
             // The verb was killed, so there is no exit code.
