@@ -1,7 +1,9 @@
 //! The verbs: one file each, with its arguments and what it prints.
 
+mod ask_cloudflare;
 mod ca;
 mod check;
+mod cloudflare;
 mod completions;
 mod confirm;
 mod doctor;
@@ -87,6 +89,8 @@ verbs! {
     Reload(reload::ReloadCommand),
     /// Show, compare and refresh the prefix list
     Prefixes(prefixes::PrefixesCommand),
+    /// Compare what Cloudflare says about origin pulls with this host
+    Cloudflare(cloudflare::CloudflareCommand),
     /// Hand over to a new process of the installed program without cutting a connection
     Upgrade(upgrade::UpgradeCommand),
     /// Print the completion script for a shell
@@ -100,6 +104,9 @@ verbs! {
     /// Part of `run` and `prefixes`, which start it: fetch a list, without any privilege
     #[command(hide = true)]
     FetchList(fetch_list::FetchListCommand),
+    /// Part of `cloudflare`, which starts it: talk to Cloudflare's API, without any privilege
+    #[command(hide = true)]
+    AskCloudflare(ask_cloudflare::AskCloudflareCommand),
     /// Detach the firewall from every interface and remove its pinned maps
     Unload(unload::UnloadCommand),
 }

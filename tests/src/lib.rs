@@ -10,6 +10,7 @@ pub mod child;
 mod cleanup;
 pub mod client;
 pub mod cloudflare;
+pub mod cloudflare_api;
 pub mod config;
 pub mod daemon;
 pub mod lab;
@@ -34,6 +35,7 @@ pub mod upstream;
 pub mod wait;
 
 pub use child::Child;
+pub use cloudflare_api::CloudflareApi;
 pub use config::AopToml;
 pub use daemon::TestDaemon;
 pub use lab::{IpVersion, Lab};

@@ -139,6 +139,14 @@ impl Process {
         Ok(words.collect())
     }
 
+    /// The environment, as text.
+    ///
+    /// # Errors
+    /// When the process does not exist.
+    pub fn environment(self) -> Result<String> {
+        Ok(String::from_utf8_lossy(&fs::read(self.path("environ"))?).into_owned())
+    }
+
     /// The child processes.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ mod capabilities;
 mod certificate_rules;
 mod check;
 mod client_certificates;
+mod cloudflare;
 mod control;
 mod daemon_killed;
 mod doctor;

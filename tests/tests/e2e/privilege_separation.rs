@@ -11,7 +11,7 @@ use aop_tests::process::TcpState;
 
 /// The process has no capability in any set, is not root, cannot gain privilege, has no BPF program
 /// open, and its system calls are filtered.
-fn has_no_privilege(process: Process) -> Result<()> {
+pub(crate) fn has_no_privilege(process: Process) -> Result<()> {
     let held = process.capabilities()?;
     ensure!(held.is_empty(), "it holds {held:x?}");
     for field in ["Uid", "Gid"] {
@@ -29,7 +29,7 @@ fn has_no_privilege(process: Process) -> Result<()> {
 }
 
 /// All its TCP sockets are listeners, which it keeps for its successor.
-fn has_no_connection(process: Process) -> Result<()> {
+pub(crate) fn has_no_connection(process: Process) -> Result<()> {
     let sockets = process.tcp_sockets()?;
     ensure!(sockets.iter().all(|state| *state == TcpState::LISTEN), "it has {sockets:?}");
     Ok(())

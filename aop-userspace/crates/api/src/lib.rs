@@ -10,6 +10,7 @@ mod audit;
 mod byte_string;
 mod ca;
 mod check;
+mod cloudflare;
 mod doctor;
 mod explain;
 mod handover;
@@ -34,6 +35,11 @@ use byte_string::ByteString;
 pub use ca::{CaCertificate, CaFile, CaFitness, CaKey, CaMade, CaRequest, CaShown, days_until};
 pub use check::{
     CheckReport, CheckedCertificate, CheckedFile, CheckedList, CheckedSite, FileRoleName,
+};
+pub use cloudflare::{
+    CertificateAtCloudflare, CloudflareFinding, CloudflareReport, DeploymentStatus,
+    HostAtCloudflare, IdentitiesFrom, PresentedLevel, SiteAtCloudflare, SslMode, TrustedCa,
+    ZoneAtCloudflare,
 };
 pub use doctor::{Diagnosis, Finding, FindingGroup, FindingOutcome, VisitorError};
 pub use explain::{

@@ -6,6 +6,7 @@
 //! restart ([`StartupConfig`]) and those that a reload may change ([`ReloadableConfig`]) are
 //! separate types.
 
+mod cloudflare;
 mod error;
 mod host;
 mod http;
@@ -33,6 +34,7 @@ use std::{
 };
 
 use aop_common::{Mode, layout::Ports};
+pub use cloudflare::{ApiUrl, CloudflareConfig};
 pub use error::ConfigError;
 pub use host::{Host, HostPattern};
 pub use http::{ClientCertForwarding, ForwardedHeaders, HeaderNames, HttpConfig, OnRefusal};
@@ -60,6 +62,8 @@ pub struct Config {
     pub fixed: StartupConfig,
     /// The settings that a reload may change.
     pub live: ReloadableConfig,
+    /// The settings of the verbs that talk to Cloudflare's API.
+    pub cloudflare: CloudflareConfig,
 }
 
 /// The settings that only a restart changes.

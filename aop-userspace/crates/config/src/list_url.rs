@@ -57,23 +57,29 @@ impl FromStr for ListUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (scheme, rest) = text.split_once("://").ok_or(format!("{text:?} is not a URL"))?;
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        if authority.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return Err(format!("{text:?} is not a URL"));
-        }
-        if authority.contains('@') || text.contains('#') {
-            return Err(format!("{text:?}: a list's URL has no user and no fragment"));
-        }
-        match scheme {
-            "https" => Ok(Self(text.to_owned())),
-            "http" if is_loopback(authority) => Ok(Self(text.to_owned())),
-            "http" => Err(format!(
-                "{text:?}: an attacker on the network path could change this list. Use https://; \
-                 http:// is only for 127.0.0.1 and [::1]"
-            )),
-            _ => Err(format!("{text:?}: the URL of a list must begin with https://")),
-        }
+        check_url(text, "a list", "change this list").map(|()| Self(text.to_owned()))
+    }
+}
+
+/// Checks that `text` is an `https://` URL, or an `http://` URL of this host. `of` says whose URL it
+/// is, and `harm` what an attacker on the network path could do otherwise.
+pub(crate) fn check_url(text: &str, of: &str, harm: &str) -> Result<(), String> {
+    let (scheme, rest) = text.split_once("://").ok_or(format!("{text:?} is not a URL"))?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(format!("{text:?} is not a URL"));
+    }
+    if authority.contains('@') || text.contains('#') {
+        return Err(format!("{text:?}: the URL of {of} has no user and no fragment"));
+    }
+    match scheme {
+        "https" => Ok(()),
+        "http" if is_loopback(authority) => Ok(()),
+        "http" => Err(format!(
+            "{text:?}: an attacker on the network path could {harm}. Use https://; http:// is only \
+             for 127.0.0.1 and [::1]"
+        )),
+        _ => Err(format!("{text:?}: the URL of {of} must begin with https://")),
     }
 }
 

@@ -15,7 +15,7 @@ use toml::Spanned;
 
 use crate::{
     Config, ConfigError, FirewallConfig, Interfaces, Limits, MonitorConfig, Paths,
-    ReloadableConfig, StartupConfig, StatusPage, listeners, prefixes, sites,
+    ReloadableConfig, StartupConfig, StatusPage, cloudflare, listeners, prefixes, sites,
     toml_schema::{RawConfig, RawFirewall, RawLimits, RawMode, RawMonitor, RawPaths},
 };
 
@@ -102,6 +102,7 @@ pub(crate) fn config(raw: RawConfig, src: &SourceFile<'_>) -> Result<Config, Con
             shutdown: duration(raw.limits.drain.as_ref(), "30s", src)?,
             linger: duration(raw.limits.linger.as_ref(), "1h", src)?,
         },
+        cloudflare: cloudflare::read(&raw.cloudflare, src)?,
     })
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct RawConfig {
     #[serde(default)]
     pub(crate) control: RawControl,
     #[serde(default)]
+    pub(crate) cloudflare: RawCloudflare,
+    #[serde(default)]
     pub(crate) listener: Vec<RawListener>,
     #[serde(default)]
     pub(crate) site: Vec<RawSite>,
@@ -129,6 +131,14 @@ pub(crate) struct RawMonitor {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawControl {
     pub(crate) readers: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawCloudflare {
+    pub(crate) token_file: Option<String>,
+    pub(crate) api: Option<Spanned<String>>,
+    pub(crate) renew: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]

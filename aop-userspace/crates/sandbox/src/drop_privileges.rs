@@ -41,7 +41,9 @@ pub struct UserIds {
 #[derive(Debug, thiserror::Error)]
 pub enum DropPrivilegesError {
     /// It was started by hand.
-    #[error("this command is internal: only `aop run` and `aop prefixes` start it")]
+    #[error(
+        "this command is internal: only `aop run`, `aop prefixes` and `aop cloudflare` start it"
+    )]
     NoChannel,
     /// It was started as root without `--become`.
     #[error("started as root, without the user to switch to")]

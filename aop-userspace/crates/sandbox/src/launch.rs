@@ -39,6 +39,8 @@ pub enum ProcessRole {
     Terminate,
     /// Fetch a list.
     FetchList,
+    /// Talk to Cloudflare's API.
+    AskCloudflare,
 }
 
 /// Starts sandboxed processes.
@@ -114,6 +116,7 @@ impl ProcessRole {
         match self {
             Self::Terminate => "terminate",
             Self::FetchList => "fetch-list",
+            Self::AskCloudflare => "ask-cloudflare",
         }
     }
 
@@ -122,6 +125,7 @@ impl ProcessRole {
         match self {
             Self::Terminate => c"aop-terminator",
             Self::FetchList => c"aop-fetcher",
+            Self::AskCloudflare => c"aop-cloudflare",
         }
     }
 }

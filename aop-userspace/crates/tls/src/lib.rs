@@ -49,6 +49,7 @@ mod sites;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod uploaded_leaf;
 mod validity;
 mod verifier;
 
@@ -79,3 +80,4 @@ pub use provider::install_default_provider;
 pub use refused_connection::RefusedConnection;
 pub use site_files::SiteFiles;
 pub use sites::{Site, Sites};
+pub use uploaded_leaf::{LeafJudge, UploadedLeaf};

@@ -1,6 +1,7 @@
 //! One message on the wire: its length in four bytes, big endian, then that many bytes of JSON.
 
 use std::{
+    fmt,
     io::{self, IoSlice, IoSliceMut, Read, Write},
     mem::MaybeUninit,
     os::{
@@ -18,6 +19,7 @@ use rustix::{
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
+use zeroize::Zeroizing;
 
 /// The longest message, in bytes. The files of a thousand sites take a tenth of it, a hundred
 /// thousand prefixes a twentieth, a revocation list of a hundred thousand certificates a tenth.
@@ -49,10 +51,9 @@ pub enum ChannelError {
 }
 
 /// A message as it goes over the wire.
-#[derive(Debug)]
 pub struct Message {
     head: [u8; HEAD],
-    body: Vec<u8>,
+    body: Zeroizing<Vec<u8>>,
 }
 
 impl Message {
@@ -61,10 +62,34 @@ impl Message {
     /// # Errors
     /// It cannot be written as JSON, or is too long.
     pub fn new(document: &impl Serialize) -> Result<Self, ChannelError> {
-        let body = serde_json::to_vec(document)?;
+        Self::of(document, Vec::new())
+    }
+
+    /// The message that holds `document`, which has secrets: no copy of them stays in memory.
+    ///
+    /// # Errors
+    /// As [`Message::new`].
+    pub fn secret(document: &impl Serialize) -> Result<Self, ChannelError> {
+        // A buffer that grew would leave its earlier, smaller self behind.
+        let length = encoded_len(document);
+        if length > MAX_LENGTH {
+            return Err(ChannelError::TooLong(length));
+        }
+        Self::of(document, Vec::with_capacity(length))
+    }
+
+    fn of(document: &impl Serialize, buffer: Vec<u8>) -> Result<Self, ChannelError> {
+        let mut body = Zeroizing::new(buffer);
+        serde_json::to_writer(&mut *body, document)?;
         let length = u32::try_from(body.len()).ok().filter(|_| body.len() <= MAX_LENGTH);
         let head = length.ok_or(ChannelError::TooLong(body.len()))?.to_be_bytes();
         Ok(Self { head, body })
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a message of {} bytes", self.body.len())
     }
 }
 
@@ -110,7 +135,7 @@ pub fn receive<T: DeserializeOwned>(mut socket: &UnixStream) -> Result<Option<T>
         return Ok(None);
     }
     socket.read_exact(&mut head[got..])?;
-    let text = read_text(socket, head, MAX_LENGTH)?;
+    let text = Zeroizing::new(read_text(socket, head, MAX_LENGTH)?);
     if values(&text) > MAX_VALUES {
         return Err(ChannelError::TooManyValues);
     }
@@ -267,6 +292,17 @@ mod tests {
         let document = ["a\"\n\u{1}\u{e4}", &"x".repeat(1000)];
         let message = Message::new(&document).expect("a message");
         assert_eq!(encoded_len(&document), message.body.len());
+    }
+
+    #[test]
+    fn a_message_with_secrets_is_never_copied_and_never_shown() {
+        let document = vec!["secret"; 1000];
+        let message = Message::secret(&document).expect("a message");
+        assert_eq!(message.body.len(), message.body.capacity());
+        assert_eq!(*message.body, *Message::new(&document).expect("the same").body);
+        assert_eq!(format!("{message:?}"), format!("a message of {} bytes", message.body.len()));
+        let long = "x".repeat(MAX_LENGTH);
+        assert!(matches!(Message::secret(&long), Err(ChannelError::TooLong(_))));
     }
 
     #[test]

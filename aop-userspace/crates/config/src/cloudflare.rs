@@ -1,0 +1,153 @@
+//! Cloudflare's API: `[cloudflare]`. Only the verbs of `aop cloudflare` read these settings.
+
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+
+use toml::Spanned;
+
+use crate::{ConfigError, list_url::check_url, parse::SourceFile, toml_schema::RawCloudflare};
+
+/// The API (<https://developers.cloudflare.com/api/>).
+const CLOUDFLARE_API: &str = "https://api.cloudflare.com/client/v4";
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// How aop talks to Cloudflare's API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CloudflareConfig {
+    /// The file with the API token, if configured.
+    pub token_file: Option<PathBuf>,
+    /// The API.
+    pub api: ApiUrl,
+    /// How long before its expiry an own certificate is replaced; `None` means never by itself.
+    pub renew: Option<Duration>,
+}
+
+/// The base of the API's URLs, without a slash at its end: `https://`, or `http://` of this host.
+/// An attacker on the network path could take the token otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiUrl(String);
+
+impl ApiUrl {
+    /// The URL.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is `http://`, over the loopback of this host.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.0.starts_with("http://")
+    }
+}
+
+impl Default for ApiUrl {
+    fn default() -> Self {
+        Self(CLOUDFLARE_API.to_owned())
+    }
+}
+
+impl FromStr for ApiUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        check_url(text, "the API", "take the token")?;
+        if text.contains('?') {
+            return Err(format!("{text:?}: the URL of the API has no query; remove the `?`"));
+        }
+        Ok(Self(text.trim_end_matches('/').to_owned()))
+    }
+}
+
+impl fmt::Display for ApiUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+pub(crate) fn read(
+    raw: &RawCloudflare,
+    src: &SourceFile<'_>,
+) -> Result<CloudflareConfig, ConfigError> {
+    Ok(CloudflareConfig {
+        token_file: raw.token_file.as_deref().map(|path| src.path(path)),
+        api: raw.api.as_ref().map_or(Ok(ApiUrl::default()), |url| src.parse(url))?,
+        renew: raw.renew.as_ref().map(|text| renew(text, src)).transpose()?,
+    })
+}
+
+/// A number of days: the certificates live for months.
+fn renew(text: &Spanned<String>, src: &SourceFile<'_>) -> Result<Duration, ConfigError> {
+    let days = text.get_ref().strip_suffix('d').and_then(|days| days.parse().ok());
+    match days.filter(|days| (1..=365).contains(days)) {
+        Some(days) => Ok(DAY * days),
+        None => {
+            let message = format!("{:?}: cloudflare.renew must be 1d to 365d", text.get_ref());
+            Err(src.error(text.span(), message))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        CloudflareConfig,
+        tests::{LISTENER, SITE, read},
+    };
+
+    fn cloudflare(lines: &str) -> Result<CloudflareConfig, String> {
+        let config = read(&format!("{LISTENER}{SITE}[cloudflare]\n{lines}\n"))?;
+        Ok(config.cloudflare)
+    }
+
+    #[test]
+    fn without_a_setting_the_api_is_that_of_cloudflare() {
+        let settings = cloudflare("").expect("a configuration");
+        assert_eq!(settings.api.to_string(), "https://api.cloudflare.com/client/v4");
+        assert!(!settings.api.is_plain());
+        assert_eq!((settings.token_file, settings.renew), (None, None));
+        assert_eq!(read(&format!("{LISTENER}{SITE}")).expect("it").cloudflare.api, settings.api);
+    }
+
+    #[test]
+    fn the_token_goes_over_tls_or_over_the_loopback() {
+        for (text, url) in [
+            ("http://127.0.0.1:8080/client/v4/", "http://127.0.0.1:8080/client/v4"),
+            ("https://api.example/v4", "https://api.example/v4"),
+        ] {
+            let settings = cloudflare(&format!("api = {text:?}")).expect(text);
+            assert_eq!(settings.api.as_str(), url);
+            assert_eq!(settings.api.is_plain(), text.starts_with("http:"));
+        }
+        for (text, mistake) in [
+            ("http://api.example/v4", "could take the token. Use https://"),
+            ("http://127.0.0.1.example/", "could take the token"),
+            ("https://user@api.example/", "the URL of the API has no user"),
+            ("https://api.example/?x=1", "has no query"),
+            ("api.example", "is not a URL"),
+        ] {
+            let error = cloudflare(&format!("api = {text:?}")).expect_err(text);
+            assert!(error.contains(mistake) && error.contains(&format!("{text:?}")), "{error}");
+            assert!(error.starts_with("aop.toml:10: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_renewed_some_days_before_its_expiry() {
+        let renew = |text: &str| cloudflare(&format!("renew = {text:?}"));
+        assert_eq!(renew("30d").expect("it").renew, Some(DAY * 30));
+        for text in ["", "d", "0d", "366d", "-1d", "30", "12h", "1.5d"] {
+            let error = renew(text).expect_err(text);
+            assert!(error.contains("must be 1d to 365d"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_file_of_the_token_is_relative_to_the_configuration() {
+        let settings = cloudflare("token_file = \"token\"").expect("a configuration");
+        assert_eq!(settings.token_file, Some(PathBuf::from("token")));
+        let error = cloudflare("token = \"secret\"").expect_err("a secret in the file");
+        assert!(error.contains("unknown key `token`"), "{error}");
+    }
+}
