@@ -66,9 +66,9 @@ pub use request::{ModeChange, ModeTarget, RefreshAction, Request};
 pub use status::{
     ActionName, AttachModeName, CrashReport, CrashedProcess, DaemonReport, Expiry, ExpiryKind,
     Handshakes, Health, HealthLevel, InterfaceState, InterfaceStatus, LandlockReport, LastObserved,
-    MAX_EXPIRIES, OpenRequestsReport, Predecessor, RefusalCount, RefusedPeer, Requests,
-    SandboxReport, SeccompReport, SlotUsageReport, Status, TerminatorReport, UpstreamReport,
-    VerdictCount,
+    MAX_EXPIRIES, OpenRequestsReport, OwnCertificate, Predecessor, RefusalCount, RefusedPeer,
+    Requests, SandboxReport, SeccompReport, SlotUsageReport, Status, TerminatorReport,
+    UpstreamReport, VerdictCount,
 };
 pub use strangers::{StrangerContext, StrangerKind, StrangerStatus, StrangersReport};
 pub use timestamp::{duration_text, moment_text, timestamp, until_text, utc_text};
