@@ -18,6 +18,7 @@ mod judge;
 mod model;
 mod pace;
 mod process;
+mod roll;
 mod secret;
 mod token;
 mod transport;
@@ -33,5 +34,9 @@ pub use model::{
     UploadedCertificate, Zone, ZoneId,
 };
 pub use process::run as run_process;
+pub use roll::{
+    Announced, HostBefore, HostReport, KnownCertificate, RollBefore, RollError, RollLeaf,
+    RollRecord, RollRecordError, RollStep, RollTarget, StepTime,
+};
 pub use secret::{ApiToken, CertificateAndKey, SecretText};
 pub use token::{TokenError, find_token};
