@@ -35,8 +35,10 @@ pub use model::{
 };
 pub use process::run as run_process;
 pub use roll::{
-    Announced, HostBefore, HostReport, KnownCertificate, RollBefore, RollError, RollLeaf,
-    RollRecord, RollRecordError, RollStep, RollTarget, StepTime,
+    Announced, ConfigText, HostBefore, HostReport, KnownCertificate, RollAction, RollBefore,
+    RollError, RollFacts, RollLeaf, RollNext, RollRecord, RollRecordError, RollStep, RollTarget,
+    SiteTrust, StepTime, exact_hosts, next as next_of_roll, plan as plan_of_roll,
+    unused_client_cas,
 };
 pub use secret::{ApiToken, CertificateAndKey, SecretText};
 pub use token::{TokenError, find_token};

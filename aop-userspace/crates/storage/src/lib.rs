@@ -45,12 +45,20 @@ pub fn write(state: &Path, name: &str, text: &[u8]) -> io::Result<()> {
 /// # Errors
 /// The I/O error of the system. The old document stays.
 pub fn write_private(directory: &Path, name: &str, text: &[u8]) -> io::Result<()> {
+    create_private_directory(directory)?;
+    replace(directory, name, text, 0o600)
+}
+
+/// Creates a directory for the owner alone, or makes it one.
+///
+/// # Errors
+/// The I/O error of the system.
+pub fn create_private_directory(directory: &Path) -> io::Result<()> {
     if let Some(parent) = directory.parent() {
         create_directory(parent)?;
     }
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    fs::set_permissions(directory, Permissions::from_mode(0o700))?;
-    replace(directory, name, text, 0o600)
+    fs::set_permissions(directory, Permissions::from_mode(0o700))
 }
 
 fn replace(state: &Path, name: &str, text: &[u8], mode: u32) -> io::Result<()> {

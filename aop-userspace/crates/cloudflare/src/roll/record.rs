@@ -9,6 +9,7 @@ use aop_api::DeploymentStatus;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::report::HostReport;
 use crate::{CertificateId, CertificateLevel, LeafFacts, UploadedCertificate, ZoneId};
 
 /// The version of the file.
@@ -32,8 +33,8 @@ pub struct RollRecord {
     pub zone_name: String,
     /// The certificate that is to be presented.
     pub target: RollTarget,
-    /// Whether the roll was called back: the target is then to go again.
-    pub undo: bool,
+    /// When the roll was called back; the target is then to go again.
+    pub undo: Option<Timestamp>,
     /// The client CA that signs the new leaf; `None` if the site accepts the target already.
     pub ca: Option<PathBuf>,
     /// The new leaf, once it is made; of a way back the leaf that is at Cloudflare already.
@@ -42,6 +43,8 @@ pub struct RollRecord {
     pub announced: Option<Announced>,
     /// The identifier of the new leaf at Cloudflare.
     pub uploaded: Option<CertificateId>,
+    /// Uploads of ours that were deleted again: timed out, or doubled by a lost answer.
+    pub dropped: Vec<CertificateId>,
     /// How many uploads ended as `deployment_timed_out`.
     pub timed_out: u32,
     /// What was there before.
@@ -50,10 +53,8 @@ pub struct RollRecord {
     pub steps: Vec<StepTime>,
     /// How many hosts must have seen the target, this one among them.
     pub wait_for: u32,
-    /// Seconds for which the old certificates must not have been seen.
-    pub settle: u64,
-    /// What other hosts have seen.
-    pub reports: Vec<HostReport>,
+    /// Milliseconds for which the old certificates must not have been seen.
+    pub settle_ms: u64,
     /// Notes for the operator, each once.
     pub notes: Vec<String>,
     /// The last failure; `None` after a success.
@@ -171,19 +172,6 @@ pub struct HostBefore {
     pub enabled: Option<bool>,
 }
 
-/// What another host has seen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HostReport {
-    /// The name of the host.
-    pub host: String,
-    /// When its report was taken in.
-    pub at: Timestamp,
-    /// When it last saw the target.
-    pub target_seen: Option<Timestamp>,
-    /// When it last saw one of the old certificates.
-    pub old_seen: Option<Timestamp>,
-}
-
 /// A failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RollError {
@@ -249,17 +237,17 @@ impl RollRecord {
             zone: zone.0,
             zone_name: zone.1,
             target,
-            undo: false,
+            undo: None,
             ca: None,
             leaf: None,
             announced: None,
             uploaded: None,
+            dropped: Vec::new(),
             timed_out: 0,
             before,
             steps: Vec::new(),
             wait_for: 1,
-            settle: 600,
-            reports: Vec::new(),
+            settle_ms: 600_000,
             notes: Vec::new(),
             last_error: None,
             failing_since: None,
@@ -375,6 +363,37 @@ impl RollRecord {
     #[must_use]
     pub fn failing_for(&self, now: Timestamp) -> Option<SignedDuration> {
         self.failing_since.map(|since| now.duration_since(since))
+    }
+
+    /// Writes down a step that was reached.
+    pub fn reach(&mut self, step: RollStep, now: Timestamp) {
+        if !self.has_reached(step) {
+            self.steps.push(StepTime { step, at: now });
+        }
+    }
+
+    /// Writes down a note, once.
+    pub fn note(&mut self, text: String) {
+        if !self.notes.contains(&text) {
+            self.notes.push(text);
+        }
+    }
+
+    /// Removes the record and the files beside it.
+    ///
+    /// # Errors
+    /// One cannot be removed.
+    pub fn remove(&self, state: &Path) -> Result<(), RollRecordError> {
+        let directory = Self::directory(state);
+        HostReport::remove_all(state, &self.site)?;
+        for extension in ["key", "csr", "pem", EXTENSION] {
+            let name = format!("{}.{extension}", self.site);
+            aop_storage::remove(&directory, &name).map_err(|error| RollRecordError::Unusable {
+                file: directory.join(&name),
+                error,
+            })?;
+        }
+        Ok(())
     }
 
     /// Writes down a failure.
