@@ -170,6 +170,7 @@ mod tests {
             first_seen: timestamp(1),
             last_seen: timestamp(last_seen),
             pulls: 1,
+            roll: None,
         };
         let expired =
             RefusalCount { site: "example.com".into(), reason: "expired".into(), count: 3 };
