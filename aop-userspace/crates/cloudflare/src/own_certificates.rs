@@ -1,7 +1,7 @@
 //! The own certificates of the sites, for the status: from the records of rolls, that of the last
 //! pass of renewals, and the certificates that arrive. Asks nobody.
 
-use std::path::Path;
+use std::{cmp::Reverse, path::Path};
 
 use aop_api::{
     IdentityLevel, OwnCertificate, PresentedLevel, RollMark, SeenIdentities, SeenIdentity,
@@ -116,7 +116,8 @@ fn own_certificate(
     }
     let last_of = |wanted: &dyn Fn(&SeenIdentity) -> bool| {
         let wanted = arrived.iter().filter(|it| wanted(it));
-        wanted.max_by_key(|it| it.last_seen).map(|it| it.not_after)
+        // Of two that came within a second, the one that ends first.
+        wanted.max_by_key(|it| (it.last_seen, Reverse(it.not_after))).map(|it| it.not_after)
     };
     let told = renewal.and_then(|it| it.ends);
     let ends = match (running, finished) {

@@ -13,6 +13,11 @@ use super::{Scene, TOKEN, ZONE, on_changed_cloudflare_stage};
 use crate::documented_json::is_documented;
 use crate::status_check::without_warnings;
 
+/// The text without the ends of its lines.
+fn flat(screen: &str) -> String {
+    screen.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// A stage whose zone presents a leaf of `aop ca` that is valid for so many days. The site trusts
 /// its CA, whose key is on the host.
 fn on_renewal_stage(days: u32, claim: impl FnOnce(&mut Scene<'_>) -> Result<()>) {
@@ -93,7 +98,7 @@ fn a_certificate_that_ends_within_the_time_is_rolled_and_marked_as_it_arrives() 
         let own = scene.own()?;
         ensure!(own["step"] == "switched_on" && own["level"] == "zone", "{own}");
         ensure!(own["days_left"] == 19 && own["last_error"].is_null(), "{own}");
-        let screen = scene.stage.daemon.verb(&["status"])?.text();
+        let screen = flat(&scene.stage.daemon.verb(&["status"])?.text());
         ensure!(screen.contains("cloudflare: example.com, zone level, ends in 19 d"), "{screen}");
         ensure!(screen.contains("; roll: switched_on, waits for a pull"), "{screen}");
         // The edge presents the new one, and the next pass goes on.
@@ -113,7 +118,33 @@ fn a_certificate_that_ends_within_the_time_is_rolled_and_marked_as_it_arrives() 
         let text = scene.stage.daemon.verb(&["identities"])?.text();
         ensure!(text.contains(", the new one of the roll"), "{text}");
         ensure!(text.contains(", an old one of the roll"), "{text}");
-        Ok(())
+
+        // A failure in between is a warning, and the next pass goes on from there.
+        scene.api.edit(|state| state.tokens.clear());
+        let done = scene.renew(4)?;
+        ensure!(done.code == 1 && done.text().starts_with("example.com: FAILED: "), "{done:?}");
+        let own = scene.own()?;
+        ensure!(own["step"] == "seen" && own["last_error"].is_string(), "{own}");
+        let (code, line) = scene.check()?;
+        ensure!(code == 1 && line.contains("the renewal at Cloudflare fails since"), "{line}");
+        scene.api.edit(|state| state.add_token(TOKEN, "mine"));
+        let file = scene.file("state/cloudflare/example.com.json");
+        let record = fs::read_to_string(&file)?;
+        let sooner = record.replace("\"settle_ms\": 600000", "\"settle_ms\": 1");
+        ensure!(sooner != record, "{record}");
+        fs::write(&file, sooner)?;
+        let done = scene.renew(10)?;
+        ensure!(done.code == 0 && done.text().starts_with("example.com: renewed, to "), "{done:?}");
+        let own = scene.own()?;
+        ensure!(own["step"].is_null() && own["last_error"].is_null(), "{own}");
+        ensure!(own["days_left"] == 89, "{own}");
+        let left = scene.api.edit(|state| {
+            let zone = state.zone(ZONE).context("the zone")?;
+            Ok::<_, anyhow::Error>(zone.certificates.len())
+        })?;
+        ensure!(left >= 1 && scene.uploads() == 1, "{left}");
+        ensure!(scene.check()?.0 == 0, "{:?}", scene.check()?);
+        scene.pull()?.must_be_served().map(drop)
     });
 }
 
@@ -193,7 +224,7 @@ fn from_ten_days_before_the_end_on_a_failing_renewal_is_critical() {
         ensure!(code == 2, "{line}");
         ensure!(line.contains("ends in 8 days, and its renewal fails"), "{line}");
         scene.stage.daemon.stop()?;
-        let status = scene.stage.daemon.verb(&["status"])?.text();
+        let status = flat(&scene.stage.daemon.verb(&["status"])?.text());
         ensure!(status.contains("ends in 8 days, and its renewal fails"), "{status}");
         Ok(())
     });

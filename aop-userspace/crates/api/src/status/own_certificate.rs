@@ -74,7 +74,7 @@ impl Status {
         let handshakes = &self.handshakes;
         let lasts = self.identities.iter().filter(|identity| {
             let of_site = self.identities.iter().filter(|it| it.site == identity.site);
-            of_site.max_by_key(|it| it.last_seen) == Some(identity)
+            of_site.max_by_key(|it| (it.last_seen, it.not_after)) == Some(identity)
         });
         let is_refused = |it: &&SeenIdentity| {
             handshakes
