@@ -24,6 +24,9 @@ pub(super) const PLAN: Plan = Plan {
         Inside("sed -i 's|^client_ca.*|client_ca = [\"cloudflare-global\"]|' /etc/aop/aop.toml"),
         Inside("rm /etc/aop/pull-ca.pem pull*; aop reload"),
         Leave("[[site]]", "the start has this site, whose other keys the next steps need"),
+        Leave("aop cloudflare status", API),
+        Leave("install -m 600 /dev/null", API),
+        Leave("[cloudflare]", API),
         Type("aop ca create"),
         Inside(
             "cp pull-ca.pem /etc/aop/
