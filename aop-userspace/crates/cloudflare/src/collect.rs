@@ -47,7 +47,7 @@ impl<'a> SiteCollector<'a> {
         Self { client, config, text, seen, zones: BTreeMap::new() }
     }
 
-    /// What is known about `site`, without [`findings`](crate::findings) apart from hosts that are
+    /// What is known about `site`, without [`findings()`](crate::findings()) apart from hosts that are
     /// in no zone. `also` is a host that a star of the site covers.
     ///
     /// # Errors
