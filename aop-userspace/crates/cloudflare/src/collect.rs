@@ -47,8 +47,9 @@ impl<'a> SiteCollector<'a> {
         Self { client, config, text, seen, zones: BTreeMap::new() }
     }
 
-    /// What is known about `site`, without [`findings()`](crate::findings()) apart from hosts that are
-    /// in no zone. `also` is a host that a star of the site covers.
+    /// What is known about `site`. Of its findings only hosts in no zone are there: the function
+    /// [`findings()`](crate::findings()) adds the others. `also` is a host that a star of the site
+    /// covers.
     ///
     /// # Errors
     /// A call fails.
