@@ -24,7 +24,7 @@ use crate::{
 
 /// The longest time that this waits by itself because Cloudflare asks for it.
 const MAX_WAIT: Duration = Duration::from_secs(60);
-/// How often this waits for that in one call.
+/// The number of such waits in one call.
 const MAX_WAITS: usize = 3;
 /// More pages than any zone has certificates.
 const MAX_PAGES: u32 = 100;

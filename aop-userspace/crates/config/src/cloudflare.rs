@@ -11,7 +11,7 @@ const CLOUDFLARE_API: &str = "https://api.cloudflare.com/client/v4";
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// How aop talks to Cloudflare's API.
+/// The access to Cloudflare's API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloudflareConfig {
     /// The file with the API token, if configured.

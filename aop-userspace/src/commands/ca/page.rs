@@ -1,4 +1,4 @@
-//! What people read.
+//! The pages for people.
 
 use aop_api::{CaCertificate, CaFile, CaFitness, CaKey, CaMade, CaRequest, CaShown};
 

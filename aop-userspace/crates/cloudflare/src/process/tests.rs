@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::{CertificateAndKey, CertificateLevel};
 
-/// What the server does with one connection.
+/// The server's way with one connection.
 enum Response {
     /// Sends this status, these header lines and this body.
     Send(&'static str, &'static str, &'static str),
