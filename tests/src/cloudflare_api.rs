@@ -15,12 +15,14 @@ mod uploads;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 pub use self::faults::{Fault, PlannedFault};
@@ -63,6 +65,24 @@ struct Shared {
     faults: Mutex<Vec<PlannedFault>>,
     calls: Mutex<Vec<ReceivedCall>>,
     ended: AtomicBool,
+    /// The process to kill; 0 while it is not known.
+    caller: AtomicI32,
+}
+
+impl Shared {
+    /// Kills the process that makes the calls, once it is known.
+    fn kill_caller(&self) {
+        while !self.ended.load(Ordering::Relaxed) {
+            match self.caller.swap(0, Ordering::SeqCst) {
+                0 => sleep(PAUSE),
+                pid => {
+                    // It may have ended by itself.
+                    kill(Pid::from_raw(pid), Signal::SIGKILL).ok();
+                    return;
+                }
+            }
+        }
+    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -127,6 +147,12 @@ impl CloudflareApi {
     /// Forgets all planned faults.
     pub fn heal(&self) {
         locked(&self.shared.faults).clear();
+    }
+
+    /// Names the process that [`Fault::KillBefore`] and [`Fault::KillAfter`] kill.
+    pub fn set_caller(&self, pid: u32) {
+        let pid = i32::try_from(pid).expect("a process");
+        self.shared.caller.store(pid, Ordering::SeqCst);
     }
 
     /// All calls so far.

@@ -13,6 +13,8 @@ mod show;
 
 use std::process::ExitCode;
 
+pub(super) use self::{issue::open_ca, passphrase::PassphraseFile};
+
 use aop_ca::KeyAlgorithm;
 use clap::{
     Args, Subcommand,

@@ -1,6 +1,8 @@
-//! `aop cloudflare`: what Cloudflare's API says about origin pulls.
+//! `aop cloudflare`: what Cloudflare's API says about origin pulls, and changes of that.
 
 mod page;
+mod report;
+mod roll;
 mod status;
 
 use std::process::ExitCode;
@@ -18,12 +20,21 @@ enum CloudflareVerb {
     /// Show what Cloudflare says, what this host believes and what arrives, and each disagreement;
     /// changes nothing
     Status(status::CloudflareStatusCommand),
+    /// Replace the certificate that Cloudflare presents, step by step; resumes where it was
+    Roll(roll::RollCommand),
+    /// Go back to the zone's certificate, or to Cloudflare's global one, in the same way
+    Back(roll::BackCommand),
+    /// Note what another host has seen (`aop identities --json`), for `roll --wait-for`
+    Report(report::ReportCommand),
 }
 
 impl CloudflareCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         match self.verb {
             CloudflareVerb::Status(verb) => verb.run(),
+            CloudflareVerb::Roll(verb) => verb.run(),
+            CloudflareVerb::Back(verb) => verb.run(),
+            CloudflareVerb::Report(verb) => verb.run(),
         }
     }
 }

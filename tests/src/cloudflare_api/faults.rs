@@ -21,6 +21,11 @@ pub enum Fault {
     CutWithin,
     /// The right answer, after this time.
     Late(Duration),
+    /// The caller is killed ([`CloudflareApi::set_caller`](super::CloudflareApi::set_caller)) before
+    /// the call has an effect.
+    KillBefore,
+    /// The same, after the call had its effect.
+    KillAfter,
     /// 200 with this body; the call had no effect.
     Body(&'static str),
 }

@@ -88,6 +88,15 @@ pub(super) fn speak(mut stream: TcpStream, shared: &Shared) -> Result<()> {
             let half = response.bytes().len() - response.body.len() / 2;
             (Some(response), Some(half))
         }
+        Some(Fault::KillBefore) => {
+            shared.kill_caller();
+            (None, None)
+        }
+        Some(Fault::KillAfter) => {
+            answer();
+            shared.kill_caller();
+            (None, None)
+        }
         Some(Fault::Late(time)) => {
             sleep(time);
             (Some(answer()), None)

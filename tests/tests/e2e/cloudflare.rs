@@ -4,6 +4,7 @@
 //! is published to.
 
 mod refused;
+mod roll;
 mod secrets;
 mod status;
 

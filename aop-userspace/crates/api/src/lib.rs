@@ -25,6 +25,7 @@ mod prefixes;
 mod prove;
 mod reload;
 mod request;
+mod roll;
 mod status;
 mod strangers;
 pub mod terminator;
@@ -63,6 +64,7 @@ pub use prefixes::{
 pub use prove::{ProofFailure, ProofGroup, ProofShape, ProofUntried, ProveReport};
 pub use reload::{ReloadOutcome, ReloadResult, ReloadedBy};
 pub use request::{ModeChange, ModeTarget, RefreshAction, Request};
+pub use roll::{RollResult, RollState, RollStepAt};
 pub use status::{
     ActionName, AttachModeName, CrashReport, CrashedProcess, DaemonReport, Expiry, ExpiryKind,
     Handshakes, Health, HealthLevel, InterfaceState, InterfaceStatus, LandlockReport, LastObserved,

@@ -18,6 +18,7 @@ mod judge;
 mod model;
 mod pace;
 mod process;
+mod roll;
 mod secret;
 mod token;
 mod transport;
@@ -33,5 +34,11 @@ pub use model::{
     UploadedCertificate, Zone, ZoneId,
 };
 pub use process::run as run_process;
+pub use roll::{
+    Announced, ConfigText, HostBefore, HostReport, KnownCertificate, RollAction, RollBefore,
+    RollError, RollFacts, RollLeaf, RollNext, RollRecord, RollRecordError, RollStep, RollTarget,
+    SiteTrust, StepTime, exact_hosts, next as next_of_roll, plan as plan_of_roll,
+    unused_client_cas,
+};
 pub use secret::{ApiToken, CertificateAndKey, SecretText};
 pub use token::{TokenError, find_token};

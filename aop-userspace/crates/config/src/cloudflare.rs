@@ -20,6 +20,10 @@ pub struct CloudflareConfig {
     pub api: ApiUrl,
     /// How long before its expiry an own certificate is replaced; `None` means never by itself.
     pub renew: Option<Duration>,
+    /// The client CA that signs certificates for Cloudflare.
+    pub ca: PathBuf,
+    /// Its key; it may be on another host.
+    pub ca_key: PathBuf,
 }
 
 /// The base of the API's URLs, without a slash at its end: `https://`, or `http://` of this host.
@@ -69,7 +73,12 @@ pub(crate) fn read(
     raw: &RawCloudflare,
     src: &SourceFile<'_>,
 ) -> Result<CloudflareConfig, ConfigError> {
+    // As `aop ca create` names them.
+    let ca = src.path(raw.ca.as_deref().unwrap_or("pull-ca.pem"));
+    let ca_key = raw.ca_key.as_deref().map(|path| src.path(path));
     Ok(CloudflareConfig {
+        ca_key: ca_key.unwrap_or_else(|| ca.with_extension("key")),
+        ca,
         token_file: raw.token_file.as_deref().map(|path| src.path(path)),
         api: raw.api.as_ref().map_or(Ok(ApiUrl::default()), |url| src.parse(url))?,
         renew: raw.renew.as_ref().map(|text| renew(text, src)).transpose()?,
@@ -147,6 +156,9 @@ mod tests {
     fn the_file_of_the_token_is_relative_to_the_configuration() {
         let settings = cloudflare("token_file = \"token\"").expect("a configuration");
         assert_eq!(settings.token_file, Some(PathBuf::from("token")));
+        assert_eq!(settings.ca, PathBuf::from("pull-ca.pem"));
+        let settings = cloudflare("ca = \"keys/mine.pem\"").expect("a configuration");
+        assert_eq!(settings.ca_key, PathBuf::from("keys/mine.key"));
         let error = cloudflare("token = \"secret\"").expect_err("a secret in the file");
         assert!(error.contains("unknown key `token`"), "{error}");
     }

@@ -7,6 +7,7 @@
 //! separate types.
 
 mod cloudflare;
+mod edit;
 mod error;
 mod host;
 mod http;
@@ -35,6 +36,7 @@ use std::{
 
 use aop_common::{Mode, layout::Ports};
 pub use cloudflare::{ApiUrl, CloudflareConfig};
+pub use edit::with_client_ca;
 pub use error::ConfigError;
 pub use host::{Host, HostPattern};
 pub use http::{ClientCertForwarding, ForwardedHeaders, HeaderNames, HttpConfig, OnRefusal};

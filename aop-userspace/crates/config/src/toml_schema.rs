@@ -34,6 +34,13 @@ pub(crate) struct RawConfig {
     pub(crate) site: Vec<RawSite>,
 }
 
+/// The same file, of which only the sites are read.
+#[derive(Deserialize)]
+pub(crate) struct RawSitesOnly {
+    #[serde(default)]
+    pub(crate) site: Vec<RawSite>,
+}
+
 /// The same file, of which only the paths are read.
 #[derive(Deserialize)]
 pub(crate) struct RawPathsOnly {
@@ -139,6 +146,8 @@ pub(crate) struct RawCloudflare {
     pub(crate) token_file: Option<String>,
     pub(crate) api: Option<Spanned<String>>,
     pub(crate) renew: Option<Spanned<String>>,
+    pub(crate) ca: Option<String>,
+    pub(crate) ca_key: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -10,13 +10,13 @@ mod lock;
 mod new_file;
 
 use std::{
-    fs::{self, DirBuilder, File},
+    fs::{self, DirBuilder, File, Permissions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::Path,
 };
 
-pub use lock::{InstanceLock, LockError};
+pub use lock::{InstanceLock, LockError, try_lock};
 pub use new_file::{OpenDirectory, open_directory, write_new};
 use rustix::fs::{FlockOperation, flock};
 
@@ -37,9 +37,35 @@ pub fn read(state: &Path, name: &str) -> io::Result<Option<Vec<u8>>> {
 /// The I/O error of the system. The old document stays.
 pub fn write(state: &Path, name: &str, text: &[u8]) -> io::Result<()> {
     create_directory(state)?;
+    replace(state, name, text, 0o644)
+}
+
+/// As [`write`], for the owner alone: a file of mode 0600, in a directory of mode 0700.
+///
+/// # Errors
+/// The I/O error of the system. The old document stays.
+pub fn write_private(directory: &Path, name: &str, text: &[u8]) -> io::Result<()> {
+    create_private_directory(directory)?;
+    replace(directory, name, text, 0o600)
+}
+
+/// Creates a directory for the owner alone, or makes it one.
+///
+/// # Errors
+/// The I/O error of the system.
+pub fn create_private_directory(directory: &Path) -> io::Result<()> {
+    if let Some(parent) = directory.parent() {
+        create_directory(parent)?;
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    fs::set_permissions(directory, Permissions::from_mode(0o700))
+}
+
+fn replace(state: &Path, name: &str, text: &[u8], mode: u32) -> io::Result<()> {
     let temporary = state.join(format!(".{name}.new"));
-    let mut file =
-        File::options().write(true).create(true).truncate(true).mode(0o644).open(&temporary)?;
+    // A file that a crash has left may have another mode.
+    remove(state, &format!(".{name}.new"))?;
+    let mut file = File::options().write(true).create_new(true).mode(mode).open(&temporary)?;
     file.write_all(text)?;
     file.sync_all()?;
     fs::rename(&temporary, state.join(name))?;
@@ -110,6 +136,20 @@ mod tests {
             (100 - lines.len()..100).map(|number| format!("line {number:02}")).collect();
         assert_eq!(lines, last);
         assert_eq!(fs::read_dir(&state).expect("read").count(), 2);
+    }
+
+    #[test]
+    fn a_private_document_is_for_the_owner_alone_whatever_was_there() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let private = dir.path().join("deep/private");
+        for text in [&b"one"[..], b"two"] {
+            write_private(&private, "key", text).expect("written");
+            assert_eq!(fs::read(private.join("key")).expect("read"), text);
+            let mode = |path: &Path| fs::metadata(path).expect("it").mode() & 0o7777;
+            assert_eq!((mode(&private), mode(&private.join("key"))), (0o700, 0o600));
+            // What a crash of another version may have left.
+            fs::write(private.join(".key.new"), b"half").expect("written");
+        }
     }
 
     #[test]

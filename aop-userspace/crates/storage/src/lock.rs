@@ -118,6 +118,21 @@ impl AsFd for InstanceLock {
     }
 }
 
+/// Takes the lock of the file `name` in `directory`, which must exist, without waiting; `None` if
+/// another process has it. It is held as long as the file is open.
+///
+/// # Errors
+/// The I/O error of the system.
+pub fn try_lock(directory: &Path, name: &str) -> io::Result<Option<File>> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let file = options.custom_flags(OFlags::NOFOLLOW.bits() as i32).open(directory.join(name))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        taken => taken.map(|()| Some(file)).map_err(io::Error::from),
+    }
+}
+
 fn open(runtime: &Path) -> Result<(PathBuf, File), LockError> {
     fs::DirBuilder::new()
         .recursive(true)

@@ -100,7 +100,12 @@ fn read_request(file: &Path) -> anyhow::Result<(SigningRequest, &Path)> {
     Ok((SigningRequest::read(&secret_file(file)?).with_context(context)?, file))
 }
 
-fn open_ca(certificate: &Path, key: &Path, passphrase: &PassphraseFile) -> anyhow::Result<Ca> {
+/// Takes up the CA with its key.
+pub(in crate::commands) fn open_ca(
+    certificate: &Path,
+    key: &Path,
+    passphrase: &PassphraseFile,
+) -> anyhow::Result<Ca> {
     let text = secret_file(certificate)?;
     // A wrong certificate is found before a passphrase is asked for.
     aop_ca::check_ca(&text, Timestamp::now()).with_context(|| certificate.display().to_string())?;

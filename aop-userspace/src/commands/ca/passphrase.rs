@@ -20,8 +20,8 @@ const CREDENTIAL: &str = "ca-passphrase";
 /// The longest passphrase.
 const MAX: u64 = 4096;
 
-#[derive(Args)]
-pub(super) struct PassphraseFile {
+#[derive(Args, Default)]
+pub(in crate::commands) struct PassphraseFile {
     /// A file whose first line is the passphrase of the CA's key; without it, the systemd
     /// credential ca-passphrase, or a question on the terminal
     #[arg(long, value_name = "FILE")]

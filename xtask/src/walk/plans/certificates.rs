@@ -50,7 +50,11 @@ pub(super) const PLAN: Plan = Plan {
         Inside("aop mode enforce --site example.com"),
         Expect(Visitor, 443, Page),
         Leave("api PUT", API),
-        Leave("api GET", API),
+        Leave("aop cloudflare roll", API),
+        Leave("aop cloudflare roll --undo", API),
+        Leave("aop cloudflare roll --site example.com --level zone", API),
+        Leave("ssh web2", API),
+        Leave("aop cloudflare roll --site example.com --certificate", API),
         Type("aop ca request"),
     ],
 };

@@ -1,0 +1,23 @@
+//! The replacement of a certificate at Cloudflare, as a state machine on disk.
+//!
+//! [`RollRecord`] is the file, written before and after each change. The pure function [`next`]
+//! decides from the record and from [`RollFacts`], which are read anew each time. Whoever runs it
+//! carries out the [`RollAction`]s; each may be repeated.
+
+mod facts;
+mod gather;
+mod record;
+mod report;
+mod simulate;
+mod step;
+mod undo;
+
+pub use facts::{RollFacts, SiteTrust};
+pub use gather::{ConfigText, exact_hosts, unused_client_cas};
+pub use record::{
+    Announced, HostBefore, KnownCertificate, RollBefore, RollError, RollLeaf, RollRecord,
+    RollRecordError, RollStep, RollTarget, StepTime,
+};
+pub use report::HostReport;
+pub use simulate::plan;
+pub use step::{RollAction, RollNext, next};
