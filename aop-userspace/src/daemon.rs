@@ -8,6 +8,7 @@ use aop_api::{
     AdmissionContext, ModeName, Opening, Request, Status, StrangerContext, StrangersReport,
     moment_text,
 };
+use aop_cloudflare::OwnCertificates;
 use aop_config::{Config, Paths};
 use aop_control::{ClientError, status_from_maps};
 use aop_firewall::FirewallSnapshot;
@@ -90,7 +91,8 @@ fn offline_status(file: &Path, paths: &Paths) -> anyhow::Result<Status> {
         Some(_) => ModeName::from(config.live.mode),
         None => ModeName::Off,
     });
-    let mut status = status_from_maps(state.reading.as_ref(), &state.site_names());
+    let sites = state.site_names();
+    let mut status = status_from_maps(state.reading.as_ref(), &sites);
     let (set_at, pending) = match state.reading {
         Some(_) => aop_daemon::stored_overrides(&paths.state),
         None => (None, None),
@@ -116,6 +118,11 @@ fn offline_status(file: &Path, paths: &Paths) -> anyhow::Result<Status> {
         ));
     }
     status.openings = state.openings;
+    let (own, now) = (OwnCertificates::read(&paths.state), Timestamp::now());
+    let seen = aop_daemon::stored_identities(&paths.state).unwrap_or_default().sites.into_iter();
+    let seen: Vec<_> = seen.flat_map(|site| site.identities).collect();
+    status.cloudflare = own.of_sites(&sites, &seen, now);
+    status.warnings.extend(own.warnings(now));
     Ok(status)
 }
 

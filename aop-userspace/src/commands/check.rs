@@ -1,6 +1,7 @@
 //! `aop check`: judges the configuration, its files and this host as a start would, and lists the
 //! certificates.
 
+mod cloudflare;
 mod files;
 
 use std::{path::Path, process::ExitCode};
@@ -15,8 +16,8 @@ use aop_tls::SiteFiles;
 use clap::Args;
 use jiff::Timestamp;
 
-pub(super) use self::files::checked_certificate;
 use self::files::checked_site;
+pub(super) use self::{cloudflare::ca_of, files::checked_certificate};
 use crate::{
     arguments::{ConfigFile, Output},
     output::{count, date, error_chain, lines},
@@ -84,6 +85,7 @@ fn report_of(
         warnings: Vec::new(),
         mistakes: Vec::new(),
         sites: sites.iter().map(|site| checked_site(site, &files)).collect(),
+        cloudflare: None,
     };
     match prepared {
         Ok(prepared) => {
@@ -111,6 +113,8 @@ fn add_findings_of_start(checked: &mut CheckReport, config: Option<&Config>) -> 
         }
         checked.warnings.push(text);
     }
+    checked.cloudflare = cloudflare::checked(config);
+    checked.warnings.extend(checked.cloudflare.iter().flat_map(cloudflare::warnings));
     Ok(())
 }
 
@@ -132,6 +136,7 @@ fn report(checked: &CheckReport, file: &Path, prefixes: usize) -> Vec<String> {
     let mut text: Vec<String> = mistakes.iter().map(|it| format!("wrong: {it}")).collect();
     text.extend(warnings);
     text.extend(sites.iter().flat_map(site_lines));
+    text.extend(checked.cloudflare.iter().flat_map(cloudflare::lines));
     text.push(sum);
     text
 }

@@ -1,6 +1,7 @@
 //! `aop cloudflare`: what Cloudflare's API says about origin pulls, and changes of that.
 
 mod page;
+mod renew;
 mod report;
 mod roll;
 mod status;
@@ -24,6 +25,8 @@ enum CloudflareVerb {
     Roll(roll::RollCommand),
     /// Go back to the zone's certificate, or to Cloudflare's global one, in the same way
     Back(roll::BackCommand),
+    /// Renew the certificates of your own that end soon: one pass, as the timer makes it
+    Renew(renew::RenewCommand),
     /// Note what another host has seen (`aop identities --json`), for `roll --wait-for`
     Report(report::ReportCommand),
 }
@@ -34,6 +37,7 @@ impl CloudflareCommand {
             CloudflareVerb::Status(verb) => verb.run(),
             CloudflareVerb::Roll(verb) => verb.run(),
             CloudflareVerb::Back(verb) => verb.run(),
+            CloudflareVerb::Renew(verb) => verb.run(),
             CloudflareVerb::Report(verb) => verb.run(),
         }
     }

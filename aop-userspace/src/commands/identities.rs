@@ -3,7 +3,8 @@
 
 use std::process::ExitCode;
 
-use aop_api::{Request, SeenIdentities, SeenIdentity, SiteIdentities};
+use aop_api::{Request, RollMark, SeenIdentities, SeenIdentity, SiteIdentities};
+use aop_cloudflare::OwnCertificates;
 use clap::Args;
 
 use crate::{
@@ -23,7 +24,10 @@ pub(crate) struct IdentitiesCommand {
 impl IdentitiesCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let identities = daemon::ask_or(&self.file.config, Request::Identities, |paths| {
-            aop_daemon::stored_identities(&paths.state).map_err(anyhow::Error::msg)
+            let stored = aop_daemon::stored_identities(&paths.state);
+            let mut stored = stored.map_err(anyhow::Error::msg)?;
+            OwnCertificates::read(&paths.state).mark(&mut stored);
+            Ok(stored)
         })?;
         self.output.print(&identities, render)?;
         Ok(ExitCode::SUCCESS)
@@ -64,8 +68,14 @@ fn identity_lines(identity: &SeenIdentity) -> [String; 4] {
     let (first, last) = (when(identity.first_seen), when(identity.last_seen));
     let (from, until) = (date(identity.not_before), date(identity.not_after));
     let client_ca = identity.client_ca.as_deref().unwrap_or("an unknown client CA");
+    let mark = match &identity.roll {
+        None => String::new(),
+        Some(RollMark::New) => ", the new one of the roll".to_owned(),
+        Some(RollMark::Old) => ", an old one of the roll".to_owned(),
+        Some(RollMark::Unknown(other)) => format!(", {other} in the roll"),
+    };
     [
-        format!("  {subject} (issuer {issuer}), serial {serial}"),
+        format!("  {subject} (issuer {issuer}), serial {serial}{mark}"),
         format!("    first {first}"),
         format!("    last {last}, {pulls} pulls; valid {from} to {until}"),
         format!("    key {spki_sha256}; {level}, by {client_ca}"),

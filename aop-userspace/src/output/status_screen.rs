@@ -4,8 +4,9 @@
 mod sections;
 
 use aop_api::{
-    Expiry, Health, HealthLevel, ListOriginName, Predecessor, PrefixStatus, ReloadOutcome,
-    ReloadedBy, SandboxReport, SiteMode, Status, TerminatorReport, moment_text, until_text,
+    Expiry, Health, HealthLevel, ListOriginName, OwnCertificate, Predecessor, PrefixStatus,
+    ReloadOutcome, ReloadedBy, SandboxReport, SiteMode, Status, TerminatorReport, moment_text,
+    until_text,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -26,6 +27,7 @@ pub(crate) fn render_status(status: &Status, colours: Colours, columns: usize) -
     lines.extend(modes(status));
     lines.extend(prefix_lines(&status.prefixes));
     lines.extend(expiries(&status.ends, Timestamp::now(), colours));
+    lines.extend(own_certificates(&status.cloudflare, Timestamp::now(), colours));
     lines.extend(last_reload(status, colours));
     lines.extend(last_crash(status));
     lines.extend(predecessors(status));
@@ -201,6 +203,29 @@ fn expiries(all: &[Expiry], now: Timestamp, colours: Colours) -> Vec<String> {
         lines.push(format!("expires: {what} {subject}, site {site}, {when}"));
     }
     lines
+}
+
+/// A line for each own certificate at Cloudflare. Failures are among the warnings.
+fn own_certificates(all: &[OwnCertificate], now: Timestamp, colours: Colours) -> Vec<String> {
+    let line = |own: &OwnCertificate| {
+        let OwnCertificate { site, level, ends, step, waits_for, last_error, .. } = own;
+        let level = level.as_ref().map_or(String::new(), |level| format!("{level} level, "));
+        let time = ends.map_or("its end is not known".to_owned(), |ends| {
+            let time = moment_text(ends, now);
+            let time = if ends <= now { format!("EXPIRED {time}") } else { format!("ends {time}") };
+            if own.critical(now).is_some() { colours.bad(&time) } else { time }
+        });
+        let roll = step.as_ref().map_or(String::new(), |step| {
+            let event = waits_for.as_deref().unwrap_or("nothing");
+            format!("; roll: {step}, waits for {event}")
+        });
+        let failing = match last_error {
+            Some(_) => format!("; {}", colours.bad("renewal FAILS")),
+            None => String::new(),
+        };
+        format!("cloudflare: {site}, {level}{time}{roll}{failing}")
+    };
+    all.iter().map(line).collect()
 }
 
 /// A certificate's subject, cut to its share of a line.

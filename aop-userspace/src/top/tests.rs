@@ -87,6 +87,7 @@ fn status(turn: u64) -> Status {
         first_seen: moment,
         last_seen: moment,
         pulls: 3 * turn,
+        roll: None,
     });
     status.ends.push(Expiry {
         what: "server_certificate".into(),

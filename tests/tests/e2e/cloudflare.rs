@@ -4,6 +4,7 @@
 //! is published to.
 
 mod refused;
+mod renew;
 mod roll;
 mod secrets;
 mod status;
@@ -16,10 +17,10 @@ use anyhow::{Context, Result, ensure};
 use aop_tests::child::CommandOutput;
 use aop_tests::cloudflare_api::ZoneState;
 use aop_tests::pki::Credentials;
-use aop_tests::{CloudflareApi, IpVersion, Pull};
+use aop_tests::{AopToml, CloudflareApi, IpVersion, Lab, Pull};
 use serde_json::Value;
 
-use crate::stage::{Stage, on_stage};
+use crate::stage::{Stage, on_changed_stage};
 
 const TOKEN: &str = "v1.0-sesame-and-more";
 const ZONE: &str = "example.com";
@@ -35,7 +36,14 @@ struct Scene<'a> {
 }
 
 fn on_cloudflare_stage(claim: impl FnOnce(&mut Scene<'_>) -> Result<()>) {
-    on_stage(|stage| {
+    on_changed_cloudflare_stage(|_, _| (), claim);
+}
+
+fn on_changed_cloudflare_stage(
+    change: impl FnOnce(&mut AopToml, &Lab),
+    claim: impl FnOnce(&mut Scene<'_>) -> Result<()>,
+) {
+    on_changed_stage(change, |stage| {
         let api = CloudflareApi::start(&stage.lab)?;
         let edge = read(&stage.lab.pki.edge)?;
         let (edge, good) = api.edit(|state| {

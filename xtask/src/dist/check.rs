@@ -21,10 +21,12 @@ use crate::{packages, privilege::Privilege};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Files that the package installs and a removal deletes.
-const BROUGHT: [&str; 9] = [
+const BROUGHT: [&str; 11] = [
     "/usr/bin/aop",
     "/usr/lib/systemd/system/aop.service",
     "/usr/lib/systemd/system/aop-early.service",
+    "/usr/lib/systemd/system/aop-renew.service",
+    "/usr/lib/systemd/system/aop-renew.timer",
     "/usr/share/man/man1/aop.1",
     "/usr/share/bash-completion/completions/aop",
     "/usr/share/zsh/vendor-completions/_aop",
@@ -34,10 +36,11 @@ const BROUGHT: [&str; 9] = [
 ];
 const CONFIGURATION: &str = "/etc/aop/aop.toml";
 
-/// The links that start both units at boot.
-const ENABLED: [&str; 2] = [
+/// The links that start the units at boot.
+const ENABLED: [&str; 3] = [
     "/etc/systemd/system/multi-user.target.wants/aop.service",
     "/etc/systemd/system/sysinit.target.wants/aop-early.service",
+    "/etc/systemd/system/timers.target.wants/aop-renew.timer",
 ];
 
 pub(super) fn run(package: &Path) -> Result<()> {
@@ -69,8 +72,9 @@ fn install(host: &Host, package: &Path) -> Result<()> {
     println!("install: from dpkg to observing {:.1} s", begun.elapsed().as_secs_f32());
     let status = host.run("aop status")?;
     ensure!(status.contains("attached, observing"), "{status}");
-    let verified =
-        units::complaints(&host.ask("systemd-analyze verify aop.service aop-early.service")?.1);
+    let verified = units::complaints(
+        &host.ask("systemd-analyze verify aop.service aop-early.service aop-renew.timer")?.1,
+    );
     ensure!(verified.is_empty(), "units: {verified:?}");
     Ok(())
 }

@@ -7,9 +7,11 @@ use anyhow::{Result, bail};
 use crate::{command, workspace};
 
 /// The units of the package, those that run aop first, and the examples.
-const UNITS: [&str; 6] = [
+const UNITS: [&str; 8] = [
     "aop.service",
     "aop-early.service",
+    "aop-renew.service",
+    "aop-renew.timer",
     "aop.socket",
     "aop-check.service",
     "aop-check.timer",
@@ -32,7 +34,7 @@ pub(crate) fn verify() -> Result<()> {
     if !complaints.is_empty() {
         bail!("{}", complaints.join("\n"));
     }
-    for unit in &UNITS[..2] {
+    for unit in &UNITS[..3] {
         let mut judge = Command::new(&analyze);
         judge.args(["security", "--offline=true", &format!("--threshold={EXPOSURE}")]);
         let judged = command::output(judge.arg(folder.join(unit)))?;

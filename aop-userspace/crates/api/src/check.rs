@@ -22,6 +22,38 @@ pub struct CheckReport {
     pub mistakes: Vec<String>,
     /// The sites, as far as the configuration can be read.
     pub sites: Vec<CheckedSite>,
+    /// The files that renewals at Cloudflare would use; `null` where `[cloudflare]` names no token
+    /// and renews nothing.
+    #[serde(default)]
+    pub cloudflare: Option<CheckedCloudflare>,
+}
+
+/// The files that renewals at Cloudflare would use.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CheckedCloudflare {
+    /// Where the API token comes from; `null` where there is none. Never the token.
+    pub token: Option<String>,
+    /// Why it cannot be used; `null` where it can.
+    pub token_error: Option<String>,
+    /// How many days before its end a certificate is renewed; `null` where none is.
+    pub renew_days: Option<u64>,
+    /// The CA that signs the leaves.
+    pub ca: CheckedCa,
+}
+
+/// The CA that signs leaves for Cloudflare.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CheckedCa {
+    /// The file of its certificate.
+    pub file: String,
+    /// The file of its private key.
+    pub key_file: String,
+    /// Whether the key is under a passphrase. It is then unknown whether it belongs to the CA.
+    pub encrypted: bool,
+    /// End of the CA's validity; `null` where it cannot be read.
+    pub not_after: Option<Timestamp>,
+    /// Why it can sign no leaf of 90 days; `null` where it can.
+    pub error: Option<String>,
 }
 
 /// One site.

@@ -51,6 +51,19 @@ pub struct SeenIdentity {
     pub last_seen: Timestamp,
     /// How often it was seen.
     pub pulls: u64,
+    /// Its part in the last roll of the site; `null` if it has none. Only `aop identities` tells.
+    #[serde(default)]
+    pub roll: Option<RollMark>,
+}
+
+stable_names! {
+    /// The part of a certificate in a roll of `aop cloudflare roll`.
+    RollMark {
+        /// The roll puts it in place.
+        New = "new",
+        /// It was at Cloudflare before.
+        Old = "old",
+    }
 }
 
 stable_names! {

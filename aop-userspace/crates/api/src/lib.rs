@@ -24,6 +24,7 @@ mod peers;
 mod prefixes;
 mod prove;
 mod reload;
+mod renewal;
 mod request;
 mod roll;
 mod status;
@@ -35,7 +36,8 @@ pub use audit::{AuditEntry, AuditOutcome};
 use byte_string::ByteString;
 pub use ca::{CaCertificate, CaFile, CaFitness, CaKey, CaMade, CaRequest, CaShown, days_until};
 pub use check::{
-    CheckReport, CheckedCertificate, CheckedFile, CheckedList, CheckedSite, FileRoleName,
+    CheckReport, CheckedCa, CheckedCertificate, CheckedCloudflare, CheckedFile, CheckedList,
+    CheckedSite, FileRoleName,
 };
 pub use cloudflare::{
     CertificateAtCloudflare, CloudflareFinding, CloudflareReport, DeploymentStatus,
@@ -48,7 +50,7 @@ pub use explain::{
     StandingName,
 };
 pub use handover::{Release, UpgradeResult};
-pub use identities::{IdentityLevel, SeenIdentities, SeenIdentity, SiteIdentities};
+pub use identities::{IdentityLevel, RollMark, SeenIdentities, SeenIdentity, SiteIdentities};
 pub use init::{InitReport, InitSite, NotTakenOver};
 pub use modes::{
     InterfaceMode, ModeName, ModesInForce, ModesReport, OnRefusalName, PendingMode, PortMode,
@@ -63,14 +65,15 @@ pub use prefixes::{
 };
 pub use prove::{ProofFailure, ProofGroup, ProofShape, ProofUntried, ProveReport};
 pub use reload::{ReloadOutcome, ReloadResult, ReloadedBy};
+pub use renewal::{RenewalOutcome, RenewalReport, RenewedSite};
 pub use request::{ModeChange, ModeTarget, RefreshAction, Request};
 pub use roll::{RollResult, RollState, RollStepAt};
 pub use status::{
     ActionName, AttachModeName, CrashReport, CrashedProcess, DaemonReport, Expiry, ExpiryKind,
     Handshakes, Health, HealthLevel, InterfaceState, InterfaceStatus, LandlockReport, LastObserved,
-    MAX_EXPIRIES, OpenRequestsReport, Predecessor, RefusalCount, RefusedPeer, Requests,
-    SandboxReport, SeccompReport, SlotUsageReport, Status, TerminatorReport, UpstreamReport,
-    VerdictCount,
+    MAX_EXPIRIES, OpenRequestsReport, OwnCertificate, Predecessor, RefusalCount, RefusedPeer,
+    Requests, SandboxReport, SeccompReport, SlotUsageReport, Status, TerminatorReport,
+    UpstreamReport, VerdictCount,
 };
 pub use strangers::{StrangerContext, StrangerKind, StrangerStatus, StrangersReport};
 pub use timestamp::{duration_text, moment_text, timestamp, until_text, utc_text};

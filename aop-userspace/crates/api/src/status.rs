@@ -5,6 +5,7 @@ mod crash;
 mod expiry;
 mod health;
 mod not_enforced;
+mod own_certificate;
 mod processes;
 mod recent_refusals;
 
@@ -20,6 +21,7 @@ pub use self::{
     expiry::{Expiry, ExpiryKind, MAX_EXPIRIES},
     health::{Health, HealthLevel},
     not_enforced::LastObserved,
+    own_certificate::OwnCertificate,
     processes::{
         DaemonReport, LandlockReport, Predecessor, SandboxReport, SeccompReport, TerminatorReport,
     },
@@ -85,6 +87,10 @@ pub struct Status {
     /// Certificates and lists that expire next, the soonest first, at most [`MAX_EXPIRIES`].
     #[serde(default)]
     pub ends: Vec<Expiry>,
+    /// The operator's own certificates at Cloudflare that aop made, or that `aop cloudflare renew`
+    /// looks after.
+    #[serde(default)]
+    pub cloudflare: Vec<OwnCertificate>,
     /// Warnings for the operator.
     pub warnings: Vec<String>,
 }
@@ -191,6 +197,7 @@ impl Status {
             peers_total: 0,
             identities: Vec::new(),
             ends: Vec::new(),
+            cloudflare: Vec::new(),
             warnings: Vec::new(),
         }
     }

@@ -216,6 +216,7 @@ mod tests {
             first_seen: moment,
             last_seen: moment,
             pulls: 1,
+            roll: None,
         };
         let site = SiteIdentities { site: bad.into(), identities: vec![identity], forgotten: 0 };
         let refused = RefusalCount { site: bad.into(), reason: bad.into(), count: 1 };

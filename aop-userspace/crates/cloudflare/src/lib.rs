@@ -16,8 +16,10 @@ mod error;
 mod findings;
 mod judge;
 mod model;
+mod own_certificates;
 mod pace;
 mod process;
+mod renewal;
 mod roll;
 mod secret;
 mod token;
@@ -33,7 +35,9 @@ pub use model::{
     AssociationChange, CertificateId, CertificateLevel, HostAssociation, LeafFacts, TokenStatus,
     UploadedCertificate, Zone, ZoneId,
 };
+pub use own_certificates::OwnCertificates;
 pub use process::run as run_process;
+pub use renewal::{InUse, RenewalRecord, RenewalTask, SiteRenewal, in_use};
 pub use roll::{
     Announced, ConfigText, HostBefore, HostReport, KnownCertificate, RollAction, RollBefore,
     RollError, RollFacts, RollLeaf, RollNext, RollRecord, RollRecordError, RollStep, RollTarget,
@@ -41,4 +45,4 @@ pub use roll::{
     unused_client_cas,
 };
 pub use secret::{ApiToken, CertificateAndKey, SecretText};
-pub use token::{TokenError, find_token};
+pub use token::{TokenError, find_token, token_place};

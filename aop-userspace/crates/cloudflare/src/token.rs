@@ -70,6 +70,19 @@ pub fn find_token(config: &CloudflareConfig) -> Result<ApiToken, TokenError> {
     find(config.token_file.as_deref(), credential.as_deref(), variable)
 }
 
+/// The place of the token that [`find_token`] takes; `None` if there is none.
+#[must_use]
+pub fn token_place(config: &CloudflareConfig) -> Option<String> {
+    if let Some(file) = &config.token_file {
+        return Some(file.display().to_string());
+    }
+    let directory = env::var_os("CREDENTIALS_DIRECTORY");
+    match directory.map(|it| PathBuf::from(it).join(CREDENTIAL)) {
+        Some(credential) if credential.exists() => Some(credential.display().to_string()),
+        Some(_) | None => env::var_os(VARIABLE).map(|_| VARIABLE.to_owned()),
+    }
+}
+
 fn find(
     file: Option<&Path>,
     credential: Option<&Path>,

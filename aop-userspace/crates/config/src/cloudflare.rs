@@ -10,6 +10,10 @@ use crate::{ConfigError, list_url::check_url, parse::SourceFile, toml_schema::Ra
 const CLOUDFLARE_API: &str = "https://api.cloudflare.com/client/v4";
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
+/// A status is critical from ten days before the expiry on: a renewal needs a day before that.
+const LEAST_RENEW: u32 = 11;
+/// A leaf lives for 90 days.
+const MOST_RENEW: u32 = 89;
 
 /// The access to Cloudflare's API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,13 +92,21 @@ pub(crate) fn read(
 /// A number of days: the certificates live for months.
 fn renew(text: &Spanned<String>, src: &SourceFile<'_>) -> Result<Duration, ConfigError> {
     let days = text.get_ref().strip_suffix('d').and_then(|days| days.parse().ok());
-    match days.filter(|days| (1..=365).contains(days)) {
-        Some(days) => Ok(DAY * days),
-        None => {
-            let message = format!("{:?}: cloudflare.renew must be 1d to 365d", text.get_ref());
-            Err(src.error(text.span(), message))
+    let why = match days {
+        Some(days @ LEAST_RENEW..=MOST_RENEW) => return Ok(DAY * days),
+        Some(..LEAST_RENEW) => {
+            "; a certificate that ends within ten days is critical, so a renewal must begin before"
         }
-    }
+        Some(_) => {
+            "; a leaf of aop lives for 90 days, so each renewal would be followed by the next one"
+        }
+        None => ", a number of days such as 30d",
+    };
+    let message = format!(
+        "{:?}: cloudflare.renew must be {LEAST_RENEW}d to {MOST_RENEW}d{why}",
+        text.get_ref()
+    );
+    Err(src.error(text.span(), message))
 }
 
 #[cfg(test)]
@@ -145,10 +157,24 @@ mod tests {
     #[test]
     fn a_certificate_is_renewed_some_days_before_its_expiry() {
         let renew = |text: &str| cloudflare(&format!("renew = {text:?}"));
-        assert_eq!(renew("30d").expect("it").renew, Some(DAY * 30));
-        for text in ["", "d", "0d", "366d", "-1d", "30", "12h", "1.5d"] {
+        for days in [11, 30, 89] {
+            assert_eq!(renew(&format!("{days}d")).expect("it").renew, Some(DAY * days));
+        }
+        for (text, why) in [
+            ("0d", "critical"),
+            ("10d", "critical"),
+            ("90d", "lives for 90 days"),
+            ("4294967295d", "lives for 90 days"),
+            ("", "such as 30d"),
+            ("d", "such as 30d"),
+            ("-1d", "such as 30d"),
+            ("30", "such as 30d"),
+            ("720h", "such as 30d"),
+            ("30.5d", "such as 30d"),
+        ] {
             let error = renew(text).expect_err(text);
-            assert!(error.contains("must be 1d to 365d"), "{error}");
+            assert!(error.starts_with("aop.toml:10: "), "{error}");
+            assert!(error.contains("must be 11d to 89d") && error.contains(why), "{error}");
         }
     }
 

@@ -30,7 +30,7 @@ impl Daemon {
         match request {
             Request::Status => (Response::of(&self.status()), None),
             Request::Prefixes => (Response::of(&self.admitted()), None),
-            Request::Identities => of(self.identities(), Response::of),
+            Request::Identities => of(self.marked_identities(), Response::of),
             Request::Peers => of(self.peers(), Response::of),
             Request::Strangers => of(self.strangers(), Response::of),
             Request::RefreshPrefixes { then } => {

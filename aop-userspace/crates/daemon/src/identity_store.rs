@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use aop_api::{Handshakes, SeenIdentities, SiteIdentities, terminator::TerminatorSnapshot};
+use aop_cloudflare::OwnCertificates;
 use jiff::Timestamp;
 use tokio::{
     task::spawn_blocking,
@@ -107,6 +108,13 @@ impl Daemon {
         if let Err(error) = self.evidence.store(state, handshakes, Timestamp::now()) {
             tracing::debug!("the pulls observed are not stored this time: {error}");
         }
+    }
+
+    /// The certificates that the terminator has seen, with those of rolls marked.
+    pub(super) fn marked_identities(&self) -> Result<SeenIdentities, TerminatorError> {
+        let mut identities = self.identities()?;
+        OwnCertificates::read(&self.settings.paths.state).mark(&mut identities);
+        Ok(identities)
     }
 
     /// The certificates that the terminator has seen; none without a terminator.

@@ -7,6 +7,7 @@ use aop_api::{
     OpenRequestsReport, RefusedPeer, SandboxReport, SeccompReport, Status, TerminatorReport,
     UpstreamReport, terminator::TerminatorSnapshot, timestamp,
 };
+use aop_cloudflare::OwnCertificates;
 use aop_config::OnRefusal;
 use aop_control::status_from_maps;
 use aop_firewall::PeerListing;
@@ -75,12 +76,16 @@ impl Daemon {
             status.warnings.extend(policy.file_warnings.texts(aop_types::unix_seconds()));
         }
         status.warnings.extend(self.audit.trouble());
+        let own = OwnCertificates::read(&self.settings.paths.state);
+        status.warnings.extend(own.warnings(Timestamp::now()));
         match report {
             Ok(report) => self.add_report(&mut status, report),
             Err(error) => status
                 .warnings
                 .push(format!("{error}. Its counters, identities and connections are not shown")),
         }
+        let sites = self.policy.read().live.site_names();
+        status.cloudflare = own.of_sites(&sites, &status.identities, Timestamp::now());
         (status, lost)
     }
 

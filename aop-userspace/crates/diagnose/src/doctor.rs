@@ -5,6 +5,7 @@
 //! packets, the refusals of the daemon for handshakes, and the verifier of each site for
 //! certificates. Every attempt on the network has a deadline, and all attempts together have one.
 
+mod cloudflare;
 mod files;
 mod finding;
 mod host_context;
@@ -26,7 +27,7 @@ type Check = fn(&HostContext) -> Vec<CheckFinding>;
 const CHECKS: &[(FindingGroup, &[Check])] = &[
     (FindingGroup::Files, &[files::check]),
     (FindingGroup::Packets, packets::CHECKS),
-    (FindingGroup::Tls, &[tls::check]),
+    (FindingGroup::Tls, &[tls::check, cloudflare::check]),
     (FindingGroup::Observed, &[observed::check]),
 ];
 

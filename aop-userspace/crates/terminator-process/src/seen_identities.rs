@@ -46,6 +46,7 @@ fn identity(sighting: &IdentitySighting) -> SeenIdentity {
         first_seen: timestamp(first_seen),
         last_seen: timestamp(last_seen),
         pulls,
+        roll: None,
     }
 }
 

@@ -11,12 +11,17 @@ mod leaf;
 mod page;
 mod trust;
 mod turns;
+mod unattended;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, ValueEnum};
 
 use self::{begin::Wanted, turns::Roller};
+pub(super) use self::{
+    turns::client,
+    unattended::{UnattendedRoll, is_busy, run_unattended},
+};
 use crate::{
     arguments::{ConfigFile, Output, duration},
     commands::ca::PassphraseFile,

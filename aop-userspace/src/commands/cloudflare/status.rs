@@ -79,7 +79,7 @@ fn chosen<'a>(config: &'a Config, host: Option<&str>) -> anyhow::Result<Vec<&'a 
 }
 
 /// The certificates that arrived here, from the daemon or as the last one has stored them.
-fn identities(config: &Config) -> anyhow::Result<(SeenIdentities, IdentitiesFrom)> {
+pub(super) fn identities(config: &Config) -> anyhow::Result<(SeenIdentities, IdentitiesFrom)> {
     let paths = &config.fixed.paths;
     match aop_control::send_request(&paths.runtime, Request::Identities) {
         Err(ClientError::NotRunning(_)) => {

@@ -82,6 +82,7 @@ fn full() -> Status {
         first_seen: hour_ago,
         last_seen: hour_ago,
         pulls: 123_456,
+        roll: None,
     }];
     status.ends = vec![Expiry {
         what: "server_certificate".into(),
@@ -89,6 +90,17 @@ fn full() -> Status {
         subject: "CN=".to_owned() + &"x".repeat(60),
         file: "/etc/letsencrypt/live/example.com/fullchain.pem".into(),
         not_after: later,
+    }];
+    status.cloudflare = vec![OwnCertificate {
+        site: site.clone(),
+        level: Some(aop_api::PresentedLevel::Host),
+        ends: Some(hour_ago + SignedDuration::from_hours(400)),
+        days_left: Some(16),
+        step: Some("switched_on".into()),
+        waits_for: Some("pulls with it, here and at other hosts".into()),
+        last_error: Some("Cloudflare refuses the token ".repeat(4)),
+        failed_at: Some(hour_ago),
+        failing_since: Some(hour_ago),
     }];
     status.last_reload = Some(ReloadResult {
         at: hour_ago,

@@ -34,6 +34,7 @@ fn identity(subject: &str, last_seen: i64) -> SeenIdentity {
         first_seen: seen,
         last_seen: seen,
         pulls: 1,
+        roll: None,
     }
 }
 

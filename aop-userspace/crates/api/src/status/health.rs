@@ -3,8 +3,8 @@
 
 use jiff::Timestamp;
 
-use super::{Expiry, ExpiryKind, InterfaceState, Status, UpstreamReport};
-use crate::{ModeName, Opening, PendingMode, ReloadOutcome};
+use super::{Expiry, ExpiryKind, InterfaceState, OwnCertificate, Status, UpstreamReport};
+use crate::{ModeName, Opening, PendingMode, ReloadOutcome, SeenIdentity};
 
 /// The verdict on a status.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +79,13 @@ impl Status {
         failures.extend(upstreams.map(|UpstreamReport { site, .. }| {
             format!("site {site}: its upstream fails its check")
         }));
+        failures.extend(self.cloudflare.iter().filter_map(|it| it.critical(now)));
+        let arrivals = self.expired_arrivals(now).into_iter();
+        failures.extend(arrivals.map(|SeenIdentity { site, subject, .. }| {
+            format!(
+                "site {site}: the client certificate that the edge presents has expired: {subject}"
+            )
+        }));
         Health { failures, notes: self.notes(now) }
     }
 
@@ -126,6 +133,7 @@ impl Status {
             let why = it.error.as_deref().unwrap_or("no reason given");
             format!("the last reload was refused, and the old configuration stays: {why}")
         }));
+        notes.extend(self.cloudflare.iter().filter_map(OwnCertificate::failure));
         notes.extend(self.warnings.iter().cloned());
         let mut seen = std::collections::HashSet::new();
         notes.retain(|note| seen.insert(note.clone()));

@@ -74,6 +74,7 @@ mod tests {
             first_seen: then,
             last_seen: then,
             pulls: 2,
+            roll: None,
         }];
         assert!(!status.is_pulled(Some("a")) && !status.is_pulled(None));
         status.identities[0].pulls = 3;

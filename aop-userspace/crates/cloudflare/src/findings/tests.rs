@@ -43,6 +43,7 @@ fn identity(serial: &str, level: IdentityLevel, client_ca: &str, ago: u64) -> Se
         first_seen: timestamp(NOW - ago),
         last_seen: timestamp(NOW - ago),
         pulls: 1,
+        roll: None,
     }
 }
 

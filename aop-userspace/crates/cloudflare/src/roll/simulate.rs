@@ -135,5 +135,6 @@ fn meet(record: &RollRecord, facts: &mut RollFacts, now: Timestamp) {
         first_seen: now,
         last_seen: now,
         pulls: 1,
+        roll: None,
     });
 }

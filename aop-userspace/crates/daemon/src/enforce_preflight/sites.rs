@@ -90,6 +90,7 @@ mod tests {
             first_seen: last_seen,
             last_seen,
             pulls: 1,
+            roll: None,
         }
     }
 

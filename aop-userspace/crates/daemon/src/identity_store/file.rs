@@ -69,6 +69,7 @@ mod tests {
             first_seen: timestamp(10),
             last_seen: timestamp(20),
             pulls: 3,
+            roll: None,
         };
         let site =
             SiteIdentities { site: "a.test".into(), identities: vec![identity], forgotten: 5 };

@@ -31,6 +31,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// After so many failures in a row the command ends; they take two minutes.
 const MOST_FAILURES: u32 = 9;
 
+/// The file that is locked while a command changes something.
+pub(super) const LOCK: &str = ".lock";
+
 /// Runs a roll.
 pub(super) struct Roller {
     pub(super) arguments: CommonArguments,
@@ -85,7 +88,7 @@ impl Roller {
             true => None,
             false => Some(lock(&paths)?),
         };
-        let client = start(&current.config)?;
+        let client = client(&current.config)?;
         let screen = Screen::new(arguments.output.json);
         Ok(Self { arguments, issuing, paths, client, screen, begun: Instant::now(), _lock: lock })
     }
@@ -102,7 +105,7 @@ impl Roller {
         Ok(if done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    fn turns(&mut self, record: &mut RollRecord) -> anyhow::Result<Ended> {
+    pub(super) fn turns(&mut self, record: &mut RollRecord) -> anyhow::Result<Ended> {
         let (mut failures, mut pause) = (0, FIRST_PAUSE);
         loop {
             let turn = self.turn(record);
@@ -152,7 +155,7 @@ impl Roller {
                             thread::sleep(wait);
                             // Another process: a new name lookup, and the old one may be gone.
                             let current = Current::read(&self.arguments.file.config)?;
-                            self.client = start(&current.config)?;
+                            self.client = client(&current.config)?;
                         }
                         (Some(_), _) => {
                             let again = "run the same command again: nothing is lost, and nothing \
@@ -242,7 +245,8 @@ impl Roller {
     }
 }
 
-fn start(config: &Config) -> anyhow::Result<Client> {
+/// A client of the API, with the token of `config`.
+pub(in crate::commands::cloudflare) fn client(config: &Config) -> anyhow::Result<Client> {
     let token = find_token(&config.cloudflare)?;
     let account = Account::find(config.fixed.user.as_deref())?;
     let launcher = Launcher::new(account, Vec::new());
@@ -253,7 +257,7 @@ pub(super) fn lock(paths: &Paths) -> anyhow::Result<File> {
     let directory = RollRecord::directory(&paths.state);
     aop_storage::create_private_directory(&directory)
         .with_context(|| format!("{} cannot be used", directory.display()))?;
-    let taken = aop_storage::try_lock(&directory, ".lock")
+    let taken = aop_storage::try_lock(&directory, LOCK)
         .with_context(|| format!("{} cannot be locked", directory.display()))?;
     taken.context(
         "another `aop cloudflare roll`, `back` or `report` is under way on this host: wait until \

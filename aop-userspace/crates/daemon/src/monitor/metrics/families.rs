@@ -1,5 +1,6 @@
 //! The metric families. A family whose figures are unknown has no series: a zero would be false.
 
+mod cloudflare;
 mod packets;
 mod sites;
 
@@ -40,6 +41,7 @@ impl Families {
         let mut all = daemon(snapshot, began, ready);
         all.extend(packets::families(snapshot));
         all.extend(sites::families(snapshot));
+        all.extend(cloudflare::families(snapshot));
         Self(all)
     }
 }
