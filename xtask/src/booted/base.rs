@@ -1,5 +1,5 @@
-//! The root of a machine: a clean Debian with the programs that the documents name, but without
-//! aop. A base of each release is made once and kept in target/walk; each machine gets a copy.
+//! The base of booted systems: a clean Debian with the programs of one use, but without aop. It is
+//! made once and kept, until its recipe changes. Each system gets a layer over it.
 
 use std::{
     fs,
@@ -10,19 +10,11 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::Release;
-use crate::{command, debian};
+use super::{folder, remove};
+use crate::{command, debian, debian::Release};
 
-/// Part of the bootstrap: the system, as Debian's installer leaves it.
+/// Part of each bootstrap: the system, as Debian's installer leaves it.
 const SYSTEM: &str = "systemd,systemd-sysv,dbus,iproute2,procps,kmod,less,ca-certificates";
-
-/// The programs that the documents name.
-const PROGRAMS: &str = "nginx curl openssl jq nftables ufw fail2ban python3-systemd caddy certbot \
-     python3-certbot-nginx tcpdump xdp-tools";
-
-/// Services that would start at boot, but that a walk starts itself, where its document says so.
-const RESTING: [&str; 5] =
-    ["nginx.service", "caddy.service", "fail2ban.service", "certbot.timer", "ufw.service"];
 
 const ENABLED: [&str; 3] =
     ["bpffs.service", "systemd-networkd.service", "systemd-networkd-wait-online.service"];
@@ -34,10 +26,6 @@ const BPFFS: &str = "[Unit]\nDefaultDependencies=no\nBefore=sysinit.target aop-e
      ExecStart=mount -t bpf -o mode=700 bpf /sys/fs/bpf\n\
      [Install]\nWantedBy=sysinit.target\n";
 
-const NETWORK: &str = "[Match]\nName=eth0\n[Network]\nAddress=203.0.113.10/24\n\
-     Address=2001:db8:0:10::10/64\nGateway=203.0.113.1\nGateway=2001:db8:0:10::1\n\
-     IPv6AcceptRA=no\n";
-
 /// Installs packages in a root that does not run, and starts nothing there.
 const INSTALL: &str = r#"
 mount -t proc proc "$ROOT/proc"; trap 'umount "$ROOT/proc"' EXIT
@@ -48,99 +36,73 @@ inside apt-get install --yes --no-install-recommends -qq $PROGRAMS
 rm "$ROOT/usr/sbin/policy-rc.d"
 "#;
 
-/// Makes the base of a release, unless there is one; returns its path.
-pub(super) fn base(release: Release, folder: &Path) -> Result<PathBuf> {
-    let base = folder.join(format!("base-{release}"));
-    if base.exists() {
-        return Ok(base);
+/// The parts of a base beside the system.
+pub(crate) struct Recipe {
+    /// The use of the base.
+    pub(crate) name: &'static str,
+    /// Packages of Debian, separated by blanks.
+    pub(crate) programs: &'static str,
+    /// Services of these packages that do not start at boot.
+    pub(crate) resting: &'static [&'static str],
+}
+
+/// The system that all bases of a release begin with.
+fn system(release: Release) -> Result<PathBuf> {
+    let system = folder().join(format!("system-{release}"));
+    if !system.exists() {
+        let unfinished = folder().join(format!("unfinished-system-{release}"));
+        remove(&unfinished)?;
+        debian::bootstrap(release, SYSTEM, &unfinished)?;
+        fs::rename(&unfinished, &system)?;
     }
-    let unfinished = folder.join(format!("unfinished-{release}"));
-    remove(&unfinished)?;
-    debian::bootstrap(&release.to_string(), SYSTEM, &unfinished)?;
-    let log = fs::File::create(folder.join(format!("install-{release}.log")))?;
-    let mut install = Command::new("sh");
-    install.args(["-ec", INSTALL]).env("ROOT", &unfinished).env("PROGRAMS", PROGRAMS);
-    command::run(install.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log))
-        .with_context(|| format!("see {}", folder.join("install-*.log").display()))?;
-    settle(&unfinished)?;
-    fs::rename(&unfinished, &base)?;
-    Ok(base)
+    Ok(system)
 }
 
-/// Writes the files that an installer and an administrator would have written.
-fn settle(root: &Path) -> Result<()> {
-    for unit in RESTING {
-        let mut disable = Command::new("systemctl");
-        command::run(disable.arg("--quiet").arg(root_option(root)).args(["disable", unit]))?;
-    }
-    fs::write(root.join("etc/systemd/system/bpffs.service"), BPFFS)?;
-    fs::write(root.join("etc/systemd/network/eth0.network"), NETWORK)?;
-    for unit in ENABLED {
-        let mut enable = Command::new("systemctl");
-        command::run(enable.arg("--quiet").arg(root_option(root)).args(["enable", unit]))?;
-    }
-    fs::write(root.join("etc/hostname"), "origin\n")?;
-    // Names are looked up in /etc/hosts alone: there is no network beyond the walk's own.
-    let resolver = root.join("etc/resolv.conf");
-    fs::remove_file(&resolver).ok();
-    fs::write(&resolver, "")?;
-    fs::set_permissions(root, fs::Permissions::from_mode(0o755))?;
-    Ok(())
-}
-
-fn root_option(root: &Path) -> String {
-    format!("--root={}", root.display())
-}
-
-/// The files of one machine: a layer of its own over the base. Dropping it removes them.
-pub(super) struct Layer {
-    folder: PathBuf,
-}
-
-impl Layer {
-    pub(super) fn over(base: &Path, folder: &Path) -> Result<Self> {
-        let layer = Self { folder: folder.join("machine") };
-        layer.clear()?;
-        for part in ["upper", "work", "root"] {
-            fs::create_dir_all(layer.folder.join(part))?;
+impl Recipe {
+    /// Makes the base for `release`, unless there is one of this recipe; returns its path.
+    pub(crate) fn base(&self, release: Release) -> Result<PathBuf> {
+        let place = |prefix: &str| folder().join(format!("{prefix}-{}-{release}", self.name));
+        let (base, made_of) = (place("base"), place("recipe"));
+        if base.exists() && fs::read_to_string(&made_of).is_ok_and(|text| text == self.text()) {
+            return Ok(base);
         }
-        let options = format!(
-            "lowerdir={},upperdir={},workdir={}",
-            base.display(),
-            layer.folder.join("upper").display(),
-            layer.folder.join("work").display()
-        );
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "overlay", "overlay", "-o", &options]).arg(layer.root());
-        command::run(&mut mount)?;
-        Ok(layer)
+        fs::create_dir_all(folder())?;
+        let (unfinished, log) = (place("unfinished"), place("install").with_extension("log"));
+        remove(&unfinished)?;
+        let mut copy = Command::new("cp");
+        command::run(copy.arg("--archive").arg(system(release)?).arg(&unfinished))?;
+        let output = fs::File::create(&log)?;
+        let mut install = Command::new("sh");
+        install.args(["-ec", INSTALL]).env("ROOT", &unfinished).env("PROGRAMS", self.programs);
+        command::run(install.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output))
+            .with_context(|| format!("see {}", log.display()))?;
+        self.settle(&unfinished)?;
+        remove(&base)?;
+        fs::rename(&unfinished, &base)?;
+        fs::write(&made_of, self.text())?;
+        Ok(base)
     }
 
-    pub(super) fn root(&self) -> PathBuf {
-        self.folder.join("root")
+    /// Everything that makes a base another one.
+    fn text(&self) -> String {
+        format!("{SYSTEM}\n{}\n{:?}\n{ENABLED:?}\n{BPFFS}", self.programs, self.resting)
     }
 
-    /// Also removes what a killed run left.
-    fn clear(&self) -> Result<()> {
-        let mut unmount = Command::new("umount");
-        // Fails if nothing is mounted, which is fine.
-        unmount.arg("--lazy").arg(self.root()).stderr(Stdio::null()).status()?;
-        remove(&self.folder)
+    /// Writes the files that an installer and an administrator would have written.
+    fn settle(&self, root: &Path) -> Result<()> {
+        let systemctl = |verb: &str, unit: &str| {
+            let mut systemctl = Command::new("systemctl");
+            systemctl.arg("--quiet").arg(format!("--root={}", root.display()));
+            command::run(systemctl.args([verb, unit]))
+        };
+        self.resting.iter().try_for_each(|unit| systemctl("disable", unit))?;
+        fs::write(root.join("etc/systemd/system/bpffs.service"), BPFFS)?;
+        ENABLED.iter().try_for_each(|unit| systemctl("enable", unit))?;
+        // Names are looked up in /etc/hosts alone: there is no network beyond that of the test.
+        let resolver = root.join("etc/resolv.conf");
+        fs::remove_file(&resolver).ok();
+        fs::write(&resolver, "")?;
+        fs::set_permissions(root, fs::Permissions::from_mode(0o755))?;
+        Ok(())
     }
-}
-
-impl Drop for Layer {
-    fn drop(&mut self) {
-        if let Err(error) = self.clear() {
-            eprintln!("warning: {error:#}");
-        }
-    }
-}
-
-/// Removes a folder, without anything that is mounted in it.
-fn remove(folder: &Path) -> Result<()> {
-    if !folder.exists() {
-        return Ok(());
-    }
-    command::run(Command::new("rm").args(["-r", "-f", "--one-file-system"]).arg(folder))
 }

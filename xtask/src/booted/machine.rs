@@ -1,8 +1,8 @@
-//! A booted Debian: systemd-nspawn runs its init in namespaces. Dropping it ends everything in it.
+//! A booted system. Dropping it ends everything in it, and removes its files.
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -10,31 +10,55 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{
-    root::Layer,
-    world::{self, Answer},
-};
+use super::{folder, group::Group, layer::Layer};
 use crate::command;
 
 /// The time limit for the boot, and for a reboot.
 const BOOT: Duration = Duration::from_secs(180);
 
-/// The time limit for one block.
+/// The time limit for one script, in seconds.
 const PATIENCE: &str = "120";
 
-pub(super) struct Machine {
+/// The network of a system.
+pub(crate) struct Network<'a> {
+    /// The network namespace, which has the interface `eth0`.
+    pub(crate) namespace: &'a str,
+    /// The addresses that the system gives to it, with the lengths of their prefixes.
+    pub(crate) addresses: &'a [&'a str],
+    pub(crate) gateways: &'a [&'a str],
+}
+
+/// The output of a script, of both streams.
+pub(crate) struct Answer {
+    pub(crate) good: bool,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) fn of(command: &mut Command) -> Result<Self> {
+        let output = command.stdin(Stdio::null()).output()?;
+        let text = [output.stdout, output.stderr].concat();
+        let good = output.status.success();
+        Ok(Self { good, text: String::from_utf8_lossy(&text).into_owned() })
+    }
+}
+
+// The fields are dropped in this order.
+pub(crate) struct Machine {
     container: Child,
+    group: Group,
     layer: Layer,
-    /// The console of the last boot.
-    log: PathBuf,
+    namespace: String,
 }
 
 impl Machine {
-    /// Boots a layer over `base`, in the namespace of the origin.
-    pub(super) fn boot(base: &Path, folder: &Path) -> Result<Self> {
-        let layer = Layer::over(base, folder)?;
-        let log = folder.join("boot.log");
-        let mut machine = Self { container: start(&layer, &log)?, layer, log };
+    /// Boots the files of a layer.
+    pub(crate) fn boot(layer: Layer, network: &Network<'_>) -> Result<Self> {
+        layer.write("etc/hostname", &format!("{}\n", layer.name()))?;
+        layer.write("etc/systemd/network/eth0.network", &network.unit())?;
+        let (group, namespace) = (Group::of(layer.name())?, network.namespace.to_owned());
+        let container = start(&layer, &group, &namespace)?;
+        let mut machine = Self { container, group, layer, namespace };
         machine.wait()?;
         Ok(machine)
     }
@@ -42,24 +66,22 @@ impl Machine {
     /// Waits until the boot is finished.
     fn wait(&mut self) -> Result<()> {
         let begun = Instant::now();
+        let log = log(&self.layer);
         loop {
             if let Some(status) = self.container.try_wait()? {
-                bail!("systemd-nspawn ended: {status}; see target/walk/boot.log");
+                bail!("systemd-nspawn ended: {status}; see {}", log.display());
             }
             let answer = self.ask("systemctl is-system-running || true");
             let answer = answer.map_or_else(|error| error.to_string(), |answer| answer.text);
             if ["running", "degraded"].contains(&answer.trim()) {
                 return Ok(());
             }
-            ensure!(
-                begun.elapsed() < BOOT,
-                "not booted in time: {answer}; see target/walk/boot.log"
-            );
+            ensure!(begun.elapsed() < BOOT, "not booted in time: {answer}; see {}", log.display());
             thread::sleep(Duration::from_millis(200));
         }
     }
 
-    pub(super) fn reboot(&mut self) -> Result<()> {
+    pub(crate) fn reboot(&mut self) -> Result<()> {
         self.ask("systemctl reboot")?;
         let begun = Instant::now();
         // systemd-nspawn leaves the second boot to its caller.
@@ -67,7 +89,7 @@ impl Machine {
             ensure!(begun.elapsed() < BOOT, "the machine does not shut down");
             thread::sleep(Duration::from_millis(100));
         }
-        self.container = start(&self.layer, &self.log)?;
+        self.container = start(&self.layer, &self.group, &self.namespace)?;
         self.wait()
     }
 
@@ -79,7 +101,7 @@ impl Machine {
     }
 
     /// Runs a script as root's shell would.
-    pub(super) fn ask(&self, script: &str) -> Result<Answer> {
+    pub(crate) fn ask(&self, script: &str) -> Result<Answer> {
         let mut enter = Command::new("nsenter");
         enter.args(["--target", &self.init()?, "--mount", "--uts", "--ipc", "--net", "--pid"]);
         enter.args(["--cgroup", "--root", "env", "-i", "HOME=/root", "TERM=dumb"]);
@@ -96,27 +118,54 @@ impl Machine {
         Answer::of(&mut enter)
     }
 
+    /// Runs a script that must succeed; returns its output.
+    pub(crate) fn run(&self, script: &str) -> Result<String> {
+        let answer = self.ask(script)?;
+        ensure!(answer.good, "`{script}` failed in {}: {}", self.name(), answer.text);
+        Ok(answer.text)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.layer.name()
+    }
+
     /// A path of the machine, as this machine sees it.
-    pub(super) fn path(&self, path: &str) -> PathBuf {
-        self.layer.root().join(path.trim_start_matches('/'))
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.layer.path(path)
     }
 }
 
-fn start(layer: &Layer, log: &Path) -> Result<Child> {
-    let log = fs::File::create(log)?;
-    let mut nspawn = Command::new("systemd-nspawn");
+/// The console of the last boot.
+fn log(layer: &Layer) -> PathBuf {
+    folder().join(format!("{}.log", layer.name()))
+}
+
+fn start(layer: &Layer, group: &Group, namespace: &str) -> Result<Child> {
+    let log = fs::File::create(log(layer))?;
+    let mut nspawn = group.nspawn();
     nspawn.args(["--quiet", "--boot", "--register=no", "--resolv-conf=off", "--link-journal=no"]);
-    // There is no systemd whose unit the container could become.
-    if !Path::new("/run/systemd/system").exists() {
-        nspawn.arg("--keep-unit");
-    }
-    nspawn.args(["--capability=all", "--console=read-only", "--hostname=origin"]);
-    nspawn.arg(format!("--network-namespace-path=/run/netns/{}", world::ORIGIN));
+    nspawn.args(["--capability=all", "--console=read-only"]);
+    nspawn.arg(format!("--machine={}", layer.name()));
+    nspawn.arg(format!("--network-namespace-path=/run/netns/{namespace}"));
     // The filter of systemd-nspawn forbids `bpf`. Debian 13 needs cgroups of version 2.
     nspawn.env("SYSTEMD_SECCOMP", "0").env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1");
     nspawn.arg("--directory").arg(layer.root());
     nspawn.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     nspawn.spawn().context("cannot start systemd-nspawn")
+}
+
+impl Network<'_> {
+    /// The file of systemd-networkd.
+    fn unit(&self) -> String {
+        let rows = |key: &str, values: &[&str]| -> String {
+            values.iter().map(|value| format!("{key}={value}\n")).collect()
+        };
+        format!(
+            "[Match]\nName=eth0\n[Network]\n{}{}IPv6AcceptRA=no\n",
+            rows("Address", self.addresses),
+            rows("Gateway", self.gateways)
+        )
+    }
 }
 
 impl Drop for Machine {
