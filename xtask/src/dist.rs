@@ -182,8 +182,14 @@ fn generate(aop: &Path, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
-    command::run(Command::new(aop).arg("man-pages").arg(man))?;
+    command::run(Command::new(aop).arg("man-pages").arg(&man))?;
     manual::write(&man5)?;
+    // Debian's policy. Without a name and a time, so that the same page has the same bytes.
+    for folder in [&man, &man5] {
+        for page in fs::read_dir(folder)? {
+            command::run(Command::new("gzip").args(["-9", "--no-name"]).arg(page?.path()))?;
+        }
+    }
     for (shell, file) in [("bash", "aop"), ("zsh", "_aop"), ("fish", "aop.fish")] {
         let script = command::output(Command::new(aop).args(["completions", shell]))?;
         fs::write(completions.join(file), script)?;

@@ -22,7 +22,7 @@ const BROUGHT: [&str; 9] = [
     "/usr/bin/aop",
     "/usr/lib/systemd/system/aop.service",
     "/usr/lib/systemd/system/aop-early.service",
-    "/usr/share/man/man1/aop.1",
+    "/usr/share/man/man1/aop.1.gz",
     "/usr/share/bash-completion/completions/aop",
     "/usr/share/zsh/vendor-completions/_aop",
     "/usr/share/doc/aop/packaging/monitoring/alerts.yaml",

@@ -17,9 +17,8 @@ export MANWIDTH=80 LC_ALL=C.UTF-8
 man aop | grep -q '^EXIT STATUS'
 man aop-status | grep -q -- --check
 man aop.toml > page 2> complaints
-grep -q '^ *on_refusal' page && grep -q '^DESCRIPTION' page
-test ! -s complaints
-test "$(wc -L < page)" -le 80"#;
+grep -q '^ *site.on_refusal$' page && grep -q '^UPSTREAMS' page
+test ! -s complaints"#;
 
 pub(super) const PLAN: Plan = Plan {
     document: "docs/running.md",
