@@ -9,6 +9,8 @@ mod text;
 
 use std::io::{self, Write};
 
+#[cfg(test)]
+pub(crate) use self::drop_line::dropped_packet;
 pub(crate) use self::{
     colours::{Colours, Tone},
     drop_line::drop_line,

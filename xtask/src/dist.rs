@@ -3,12 +3,12 @@
 
 mod ansible;
 mod arm64;
-mod booted;
 mod build;
 mod check;
 mod container;
 mod host;
 mod manual;
+mod newer;
 mod repository;
 mod reproducible;
 mod sbom;
@@ -30,6 +30,9 @@ use crate::{command, object, packages, workspace};
 const CARGO_DEB: &str = "3.8.0";
 const AMD64: &str = "x86_64-unknown-linux-gnu";
 
+/// The folders of generated man pages and completions.
+const GENERATED: [&str; 3] = ["man", "man5", "completions"];
+
 /// The steps beside building the package.
 #[derive(clap::Args)]
 pub(crate) struct Dist {
@@ -47,7 +50,8 @@ pub(crate) struct Dist {
     /// Also cross-build the package for arm64
     #[arg(long)]
     arm64: bool,
-    /// Also build the last commit in another folder, and compare the packages
+    /// Also build the last commit in another folder, and compare the packages and bills of
+    /// materials
     #[arg(long)]
     reproducible: bool,
     /// Also list the crates in the program: a CycloneDX file beside the package
@@ -87,7 +91,7 @@ fn documents() -> Result<PathBuf> {
 
 pub(crate) fn run(dist: &Dist) -> Result<()> {
     packages::ensure_for(&packages::PACKAGING)?;
-    // A build takes minutes: a missing key is refused before.
+    // A build takes minutes: what is missing is said before.
     let repository = match &dist.repository {
         None => None,
         Some(folder) => {
@@ -96,16 +100,23 @@ pub(crate) fn run(dist: &Dist) -> Result<()> {
             Some((folder, Signer::of(key)?))
         }
     };
+    if dist.reproducible {
+        reproducible::require_commit()?;
+    }
     let (packages, bills) = match dist.package.as_slice() {
         [] => build(dist)?,
         given => given_packages(given)?,
     };
-    let package = packages.first().context("there is no package")?;
+    let of = |architecture: &str| {
+        let end = format!("_{architecture}.deb");
+        packages.iter().find(|package| package.to_string_lossy().ends_with(&end))
+    };
+    let package = of("amd64").context("there is no package for amd64")?;
     if dist.reproducible {
-        reproducible::check(package)?;
+        reproducible::check(&[packages.clone(), bills.clone()].concat())?;
     }
     if dist.check {
-        check::run(package)?;
+        check::run(package, of("arm64").map(PathBuf::as_path))?;
     }
     if dist.check_ansible {
         ansible::run(package)?;
@@ -127,7 +138,7 @@ pub(crate) fn run(dist: &Dist) -> Result<()> {
     Ok(())
 }
 
-/// Builds the packages and their bills of materials. The first is for amd64.
+/// Builds the packages and their bills of materials.
 fn build(dist: &Dist) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     object::refresh()?;
     let folder = &documents()?;
@@ -163,8 +174,7 @@ fn given_packages(given: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
 
 /// Generates man pages and completions from the command line of the program.
 fn generate(aop: &Path, folder: &Path) -> Result<()> {
-    let (man, man5) = (folder.join("man"), folder.join("man5"));
-    let completions = folder.join("completions");
+    let [man, man5, completions] = GENERATED.map(|part| folder.join(part));
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
     }
@@ -172,8 +182,14 @@ fn generate(aop: &Path, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
-    command::run(Command::new(aop).arg("man-pages").arg(man))?;
+    command::run(Command::new(aop).arg("man-pages").arg(&man))?;
     manual::write(&man5)?;
+    // Debian's policy. Without a name and a time, so that the same page has the same bytes.
+    for folder in [&man, &man5] {
+        for page in fs::read_dir(folder)? {
+            command::run(Command::new("gzip").args(["-9", "--no-name"]).arg(page?.path()))?;
+        }
+    }
     for (shell, file) in [("bash", "aop"), ("zsh", "_aop"), ("fish", "aop.fish")] {
         let script = command::output(Command::new(aop).args(["completions", shell]))?;
         fs::write(completions.join(file), script)?;

@@ -5,6 +5,7 @@
 //! needs, except cargo-mutants. Depends on no crate of the product.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
 
+mod booted;
 mod ci;
 mod command;
 mod debian;
@@ -15,6 +16,7 @@ mod fuzz;
 mod kernels;
 mod launch;
 mod mutants;
+mod netns;
 mod object;
 mod packages;
 mod page;

@@ -74,11 +74,12 @@ pub(crate) const MACHINES: [Tool; 3] = [
 ];
 
 /// The additional tools of `dist --repository`.
-pub(crate) const REPOSITORY: [Tool; 5] = [
+pub(crate) const REPOSITORY: [Tool; 6] = [
     tool("apt-ftparchive", "apt-utils", "writes the indexes of the repository"),
     tool("gpg", "gpg", "signs the repository"),
     tool("gpg-agent", "gpg-agent", "holds the key while gpg signs"),
     tool("gpgconf", "gpgconf", "stops the agent of gpg"),
+    tool("gpgv", "gpgv", "verifies a signature with the public key alone"),
     tool("xz", "xz-utils", "compresses an index"),
 ];
 

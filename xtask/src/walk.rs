@@ -4,7 +4,6 @@
 //! addresses, a visitor behind it, a monitor and a stranger. `plans` says what happens to each
 //! block of each document.
 
-mod machine;
 #[expect(dead_code, unreachable_pub, reason = "the end-to-end tests use the same reader")]
 #[path = "../../tests/src/page.rs"]
 mod page;
@@ -16,38 +15,23 @@ mod session;
 mod world;
 
 use std::{
-    fmt, fs,
+    fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use machine::Machine;
 use plan::Plan;
 use plans::PLANS;
 use session::{Score, Session};
 use world::World;
 
-use crate::{packages, privilege::Privilege, workspace};
-
-/// The release that the machine runs.
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Release {
-    Bookworm,
-    Trixie,
-}
-
-impl Release {
-    const ALL: [Self; 2] = [Self::Bookworm, Self::Trixie];
-}
-
-impl fmt::Display for Release {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Bookworm => "bookworm",
-            Self::Trixie => "trixie",
-        })
-    }
-}
+use crate::{
+    booted::{Layer, Machine},
+    debian::Release,
+    packages,
+    privilege::Privilege,
+    workspace,
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Walk {
@@ -76,7 +60,7 @@ pub(crate) fn run(walk: &Walk) -> Result<()> {
         if walk.release.is_some_and(|only| only != release) {
             continue;
         }
-        let base = root::base(release, &folder)?;
+        let base = root::RECIPE.base(release)?;
         let mut score = Score::default();
         for plan in &plans {
             println!("{release}: {}{}", plan.document, plan.variant);
@@ -98,7 +82,7 @@ pub(crate) fn run(walk: &Walk) -> Result<()> {
 /// Walks one document on a machine of its own.
 fn one(plan: &Plan, base: &Path, folder: &Path, package: &Path, verbose: bool) -> Result<Score> {
     let world = World::make(folder)?;
-    let machine = Machine::boot(base, folder)?;
+    let machine = Machine::boot(Layer::over(base, "origin")?, &world::MACHINE)?;
     let sources = machine.path("/root/target/release/dist");
     fs::create_dir_all(&sources)?;
     fs::copy(package, sources.join(package.file_name().context("no file")?))

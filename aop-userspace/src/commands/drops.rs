@@ -152,24 +152,8 @@ impl SourceSum {
 
 #[cfg(test)]
 mod tests {
-    use aop_common::Action;
-
     use super::*;
-
-    fn drop(source: Option<IpAddr>, second: i64) -> DroppedPacket {
-        DroppedPacket {
-            at: Timestamp::from_second(second).expect("a moment"),
-            interface: "eth0".into(),
-            action: Action::Drop,
-            reason: "unknown_source",
-            source,
-            destination: None,
-            port: Some(443),
-            length: 60,
-            headers: Vec::new(),
-            answer: false,
-        }
-    }
+    use crate::output::dropped_packet;
 
     #[test]
     fn the_sum_has_the_busiest_sources_with_their_times_and_every_drop() {
@@ -177,10 +161,10 @@ mod tests {
         assert_eq!(sum.text(0), "no drop came while this looked\n");
         for n in 0..30u8 {
             for second in 0..=i64::from(n) {
-                sum.count(&drop(Some([192, 0, 2, n].into()), second));
+                sum.count(&dropped_packet(Some([192, 0, 2, n].into()), second));
             }
         }
-        sum.count(&drop(None, 7));
+        sum.count(&dropped_packet(None, 7));
         let text = sum.text(5);
         let shown: Vec<&str> = text.lines().collect();
         assert_eq!(shown[0], "466 drops shown, from 30 sources");
@@ -195,7 +179,7 @@ mod tests {
     fn a_flood_of_sources_takes_bounded_room() {
         let mut sum = SourceSum::default();
         for n in 0..10_000u32 {
-            sum.count(&drop(Some(n.to_be_bytes().into()), 1));
+            sum.count(&dropped_packet(Some(n.to_be_bytes().into()), 1));
         }
         assert_eq!((sum.sources.len(), sum.others), (MAX_SOURCES, 10_000 - MAX_SOURCES as u64));
     }

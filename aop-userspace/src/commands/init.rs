@@ -76,7 +76,7 @@ impl InitCommand {
             print(&(serde_json::to_string_pretty(&report)? + "\n"))?;
         } else {
             eprint!("{}", lines(page::not_taken(&report)));
-            let summary = lines(page::summary(&report, &proposal, &outputs));
+            let summary = lines(page::summary(&report, &proposal, &host, &outputs));
             // Beside the configuration itself only it goes to standard output.
             match outputs.config {
                 OutputFile::Standard => eprint!("{summary}"),

@@ -20,3 +20,20 @@ pub(crate) fn drop_line(drop: &DroppedPacket) -> String {
         drop.headers.join(" > ")
     )
 }
+
+/// A packet to port 443 that was dropped this many seconds after 1970, for tests.
+#[cfg(test)]
+pub(crate) fn dropped_packet(source: Option<IpAddr>, second: i64) -> DroppedPacket {
+    DroppedPacket {
+        at: jiff::Timestamp::from_second(second).expect("a moment"),
+        interface: "eth0".into(),
+        action: aop_common::Action::Drop,
+        reason: "unknown_source",
+        source,
+        destination: None,
+        port: Some(443),
+        length: 60,
+        headers: Vec::new(),
+        answer: false,
+    }
+}

@@ -152,25 +152,10 @@ fn known(stranger: &StrangerStatus) -> String {
 #[cfg(test)]
 mod tests {
     use aop_api::StrangerKind;
-    use aop_common::Action;
     use jiff::Timestamp;
 
     use super::*;
-
-    fn drop(source: Option<IpAddr>) -> DroppedPacket {
-        DroppedPacket {
-            at: Timestamp::UNIX_EPOCH,
-            interface: "eth0".into(),
-            action: Action::Drop,
-            reason: "unknown_source",
-            source,
-            destination: None,
-            port: Some(443),
-            length: 60,
-            headers: Vec::new(),
-            answer: false,
-        }
-    }
+    use crate::output::dropped_packet;
 
     #[test]
     fn sources_are_counted_and_sorted_and_their_number_is_bounded() {
@@ -178,9 +163,9 @@ mod tests {
         let address = |n: u32| IpAddr::from(std::net::Ipv4Addr::from_bits(n));
         let mut strangers = Strangers::default();
         for (second, n) in [(1, 7), (2, 7), (3, 9)] {
-            strangers.count(&drop(Some(address(n))), at(second));
+            strangers.count(&dropped_packet(Some(address(n)), 0), at(second));
         }
-        strangers.count(&drop(None), at(4));
+        strangers.count(&dropped_packet(None, 0), at(4));
         let order = |strangers: &Strangers, by| -> Vec<(IpAddr, u64)> {
             strangers.sorted(by).iter().map(|it| (it.address, it.drops)).collect()
         };
@@ -188,7 +173,7 @@ mod tests {
         assert_eq!(order(&strangers, StrangerOrder::LastSeen), [(address(9), 1), (address(7), 2)]);
         assert_eq!(strangers.without_source, 1);
         for n in 0..100_000 {
-            strangers.count(&drop(Some(address(n + 100))), at(5));
+            strangers.count(&dropped_packet(Some(address(n + 100)), 0), at(5));
         }
         assert!(strangers.known.len() <= MAX_SOURCES && strangers.evicted > 90_000);
         assert_eq!(order(&strangers, StrangerOrder::Drops)[0], (address(7), 2));
@@ -198,8 +183,8 @@ mod tests {
     fn a_source_that_is_sampled_and_on_record_has_one_row() {
         let mut strangers = Strangers::default();
         let address: IpAddr = [192, 0, 2, 7].into();
-        strangers.count(&drop(Some(address)), Duration::from_secs(1));
-        strangers.count(&drop(Some([192, 0, 2, 8].into())), Duration::from_secs(9));
+        strangers.count(&dropped_packet(Some(address), 0), Duration::from_secs(1));
+        strangers.count(&dropped_packet(Some([192, 0, 2, 8].into()), 0), Duration::from_secs(9));
         let recorded = |source: &str, packets| StrangerStatus {
             source: source.to_owned(),
             port: Some(443),

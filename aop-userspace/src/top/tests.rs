@@ -6,7 +6,6 @@ use aop_api::{
     DaemonReport, Expiry, InterfaceStatus, PeerStatus, RefusalCount, SeenIdentity, Status,
     VerdictCount,
 };
-use aop_common::Action;
 use aop_control::status_from_maps;
 use aop_firewall::DroppedPacket;
 use jiff::Timestamp;
@@ -20,7 +19,7 @@ use super::{
     draw,
     model::{AfterKey, DropSampling, Model, Pane, SortOrder},
 };
-use crate::output::Colours;
+use crate::output::{Colours, dropped_packet};
 
 const EVIL: &str = "\u{1b}[31mevil\u{202e}\n世";
 
@@ -107,16 +106,10 @@ fn busy() -> Model {
         model.apply_reading(second * turn, Ok(status(turn.into())));
     }
     let drop = DroppedPacket {
-        at: Timestamp::UNIX_EPOCH,
         interface: EVIL.into(),
-        action: Action::Drop,
-        reason: "unknown_source",
-        source: Some(std::net::Ipv6Addr::LOCALHOST.into()),
-        destination: None,
         port: None,
-        length: 60,
         headers: vec![EVIL.into()],
-        answer: false,
+        ..dropped_packet(Some(std::net::Ipv6Addr::LOCALHOST.into()), 0)
     };
     model.count_drop(&drop, second);
     model

@@ -35,9 +35,9 @@ pub enum Fault {
 pub struct PlannedFault {
     method: &'static str,
     path: &'static str,
-    /// How many matching calls pass before it.
+    /// The number of matching calls that pass before it.
     skips: usize,
-    /// How many matching calls meet it.
+    /// The number of matching calls that meet it.
     times: usize,
     fault: Fault,
 }

@@ -1,4 +1,4 @@
-//! What Cloudflare knows, and what its edge does with it.
+//! The state of Cloudflare, and of its edge.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ pub struct ApiToken {
     pub account: String,
 }
 
-/// How long things take at the edges.
+/// The delays of the edges.
 #[derive(Clone, Copy, Debug)]
 pub struct Delays {
     /// A certificate or association is `initializing`.
@@ -119,7 +119,7 @@ pub struct HostAssociation {
     pub(super) delays: Delays,
 }
 
-/// What the edge presents.
+/// A certificate and key that the edge presents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EdgePair {
     /// `host`, `zone` or `global`.
@@ -231,7 +231,7 @@ impl ApiState {
         });
     }
 
-    /// What the edge presents to the origin of `host` at `now`: the certificate of the host takes
+    /// The pair that the edge presents to the origin of `host` at `now`: that of the host takes
     /// precedence over that of the zone, and that over the global one.
     #[must_use]
     pub fn presented(&self, host: &str, now: Instant) -> Option<EdgePair> {

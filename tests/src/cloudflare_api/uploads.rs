@@ -1,4 +1,4 @@
-//! Which certificates Cloudflare takes.
+//! The certificates that Cloudflare takes.
 
 use rcgen::{KeyPair, PublicKeyData};
 use x509_parser::pem::Pem;

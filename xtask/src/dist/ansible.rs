@@ -1,36 +1,43 @@
 //! Runs the Ansible role with the real ansible-core against booted Debian 12 and 13, over ssh:
-//! installation from a signed repository, a second run without a change, a broken configuration,
-//! and a rolling `enforce` while an edge pulls.
+//! installation from a signed repository, a broken configuration, a rolling `enforce` while an edge
+//! pulls, other versions, and installation from a file. A second run of each changes nothing.
+
+mod edge;
+mod host;
+mod play;
 
 use std::{
     fs,
-    path::{Path, PathBuf},
-    process::Command,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
 
+use self::{
+    edge::{EDGE, Edge, Pulls},
+    host::Host,
+    play::Play,
+};
 use super::{
-    booted::{Booted, EDGE, Edge},
-    host::RELEASES,
-    repository::{self, key},
+    newer::{newer, version},
+    repository,
     signing::Signer,
 };
-use crate::{command, packages, privilege::Privilege, workspace};
+use crate::{debian::Release, packages, privilege::Privilege};
 
-/// The last that runs on Debian 12's Python 3.11.
-const ANSIBLE: &str = "2.19.14";
 const PORT: u16 = 8000;
 
 pub(super) fn run(package: &Path) -> Result<()> {
     ensure!(Privilege::current()?.is_root(), "booted systems need root: run this as root");
     packages::ensure_for(&packages::REPOSITORY)?;
     packages::ensure_for(&packages::ANSIBLE)?;
-    let ansible = Ansible::installed()?;
+    let ansible = play::installed()?;
     let edge = Edge::make()?;
     let mut hosts = Vec::new();
-    for (number, release) in (1..).zip(RELEASES) {
-        hosts.push(Booted::start(release, number, &edge)?);
+    for (number, release) in (1..).zip(Release::ALL) {
+        hosts.push(Host::start(release, number, &edge)?);
     }
     for host in &hosts {
         println!(
@@ -47,19 +54,13 @@ pub(super) fn run(package: &Path) -> Result<()> {
 
     // The keys and the application that the configuration names.
     for host in &hosts {
-        host.prepare(&edge)?;
+        host.give_keys(&edge)?;
+        host.start_application()?;
     }
     let first = play.must("site.yml", &[])?;
-    for host in &hosts {
-        let status = host.run("aop status --json")?;
-        let status: serde_json::Value = serde_json::from_str(&status)?;
-        ensure!(status["mode"] == "observe" && !status["daemon"].is_null(), "{status}");
-        host.run("systemctl is-enabled aop.service aop-early.service")?;
-    }
+    play.observes()?;
     println!("first run: {}", first.recap());
-    let second = play.must("site.yml", &[])?;
-    ensure!(second.changed() == 0, "the second run changes something:\n{}", second.text);
-    println!("second run: {}", second.recap());
+    play.changes_nothing("site.yml", "{}")?;
 
     broken(&play)?;
     let changed =
@@ -69,7 +70,16 @@ pub(super) fn run(package: &Path) -> Result<()> {
         ensure!(explained.contains("admit"), "the reload did not take up the file: {explained}");
     }
     println!("another configuration, reloaded: {}", changed.recap());
-    enforce(&play)
+
+    let pulls = enforce(&play)?;
+    let folder = edge.folder().join("repository");
+    repository::add(&folder, &[newer(package)?], &[], &signer)?;
+    versions(&play, &version(package)?)?;
+    confirmed_by_the_role(&play)?;
+    let (good, failed, errors) = pulls.end()?;
+    ensure!(good > 0 && failed == 0, "{failed} of {} pulls failed:\n{errors}", good + failed);
+    println!("pulls through all of it: {good} served, none lost");
+    from_a_file(&play, package)
 }
 
 /// A configuration that aop refuses: the run fails, the old file stays, and aop goes on.
@@ -92,7 +102,7 @@ fn broken(play: &Play) -> Result<()> {
 
 /// One host after the other enforces, and confirms itself by pulls. Without pulls, the first host
 /// returns to observe and the second is never asked.
-fn enforce(play: &Play) -> Result<()> {
+fn enforce(play: &Play) -> Result<Pulls> {
     let alone = play.run(
         "enforce.yml",
         &["--extra-vars", r#"{"aop_enforce_confirm": "10s", "aop_enforce_pulls": 1000000}"#],
@@ -117,141 +127,79 @@ fn enforce(play: &Play) -> Result<()> {
         ensure!(sites.all(|site| site["mode"] == "enforce"), "{modes}");
     }
     println!("rolling enforce, confirmed by pulls: {}", first.recap());
-    let second = play.must("enforce.yml", &[])?;
-    ensure!(second.changed() == 0, "the second run changes something:\n{}", second.text);
-    println!("second run: {}", second.recap());
-    let (good, failed) = pulls.end()?;
-    ensure!(good > 0 && failed == 0, "{failed} of {} pulls failed meanwhile", good + failed);
-    println!("pulls meanwhile: {good} served, {failed} failed");
+    play.changes_nothing("enforce.yml", "{}")?;
+    let (good, failed) = pulls.count()?;
+    println!("pulls during both: {good} served, {failed} failed");
+    Ok(pulls)
+}
+
+/// Another version by `aop_version`: the newest, and the one of before. The hosts enforce.
+fn versions(play: &Play, old: &str) -> Result<()> {
+    for (wanted, version) in
+        [("latest", format!("{old}+1")), (old, old.to_owned()), ("", old.to_owned())]
+    {
+        let variables = format!(r#"{{"aop_version": "{wanted}"}}"#);
+        if !wanted.is_empty() {
+            let ran = play.must("site.yml", &["--extra-vars", &variables])?;
+            println!("aop_version {wanted}: {}", ran.recap());
+        }
+        play.changes_nothing("site.yml", &variables)?;
+        for host in play.hosts {
+            let installed = host.run("dpkg-query --show --showformat='${Version}' aop")?;
+            ensure!(installed == version, "{} has {installed}, not {version}", host.release());
+            let status: serde_json::Value = serde_json::from_str(&host.run("aop status --json")?)?;
+            ensure!(status["mode"] == "enforce" && !status["daemon"].is_null(), "{status}");
+        }
+    }
     Ok(())
 }
 
-struct Play<'a> {
-    ansible: PathBuf,
-    edge: &'a Edge,
-    hosts: &'a [Booted],
+/// `aop_enforce_pulls: 0`: the role confirms, once `aop_enforce_url` has answered.
+fn confirmed_by_the_role(play: &Play) -> Result<()> {
+    for host in play.hosts {
+        host.run("aop mode observe && aop mode observe --site example.com")?;
+    }
+    let by = |page: &str, time: &str| {
+        format!(
+            r#"{{"aop_enforce_pulls": 0, "aop_enforce_confirm": "{time}",
+                "aop_enforce_url": "http://{EDGE}:{PORT}/{page}"}}"#
+        )
+    };
+    let variables = by("missing", "15s");
+    let refused = play.run("enforce.yml", &["--extra-vars", &variables])?;
+    ensure!(!refused.good, "the role confirms though the site does not answer:\n{}", refused.text);
+    let modes = || -> Result<Vec<String>> {
+        let modes = play.hosts.iter().map(|host| {
+            let modes: serde_json::Value = serde_json::from_str(&host.run("aop mode --json")?)?;
+            Ok(format!("{} {}", modes["mode"], modes["pending"]))
+        });
+        modes.collect()
+    };
+    let begun = Instant::now();
+    while modes()?.iter().any(|mode| mode != r#""observe" null"#) {
+        ensure!(begun.elapsed() < Duration::from_secs(30), "not back to observe: {:?}", modes()?);
+        thread::sleep(Duration::from_millis(500));
+    }
+    println!("a site that does not answer: {} returned to observe", play.hosts[0].release());
+    let variables = by("SHA256SUMS", "5m");
+    let ran = play.must("enforce.yml", &["--extra-vars", &variables])?;
+    ensure!(modes()?.iter().all(|mode| mode == r#""enforce" null"#), "{:?}", modes()?);
+    println!("enforce, confirmed by the role: {}", ran.recap());
+    play.changes_nothing("enforce.yml", &variables)
 }
 
-impl Play<'_> {
-    fn write_inventory(&self) -> Result<()> {
-        let folder = self.edge.folder();
-        let key = key(&folder.join("repository"), "asc");
-        let hosts: serde_json::Map<_, _> = self
-            .hosts
-            .iter()
-            .map(|host| {
-                let address = serde_json::json!({ "ansible_host": host.address() });
-                (host.release().to_owned(), address)
-            })
-            .collect();
-        let inventory = serde_json::json!({ "origins": { "hosts": hosts, "vars": {
-            "ansible_user": "root",
-            "ansible_ssh_private_key_file": self.edge.ssh_key(),
-            "ansible_ssh_common_args":
-                "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
-            "ansible_python_interpreter": "/usr/bin/python3",
-            "aop_repository": format!("http://{EDGE}:{PORT}"),
-            "aop_repository_key": key,
-            "aop_prefixes_source": ["173.245.48.0/20"],
-            "aop_listeners": [{ "bind": ["0.0.0.0:443"] }],
-            "aop_sites": [{
-                "hosts": ["example.com"],
-                "certificate": "/etc/aop/site.pem",
-                "key": "/etc/aop/site.key",
-                "client_ca": ["/etc/aop/ca.pem"],
-                "upstream": "http://127.0.0.1:8080",
-                "on_refusal": "observe",
-            }],
-            "aop_enforce_sites": ["example.com"],
-            "aop_enforce_retries": 12,
-        }}});
-        // YAML is a superset of JSON.
-        Ok(fs::write(folder.join("inventory.yml"), inventory.to_string())?)
+/// `aop_package` on hosts without aop.
+fn from_a_file(play: &Play, package: &Path) -> Result<()> {
+    for host in play.hosts {
+        host.run("apt-get purge --yes aop && rm /etc/apt/sources.list.d/aop.sources")?;
+        host.give_keys(play.edge)?;
     }
-
-    /// Runs a playbook as an operator would, from a machine that reaches the hosts over ssh.
-    fn run(&self, playbook: &str, options: &[&str]) -> Result<Ran> {
-        let mut command = self.edge.command(&self.ansible);
-        command.env("ANSIBLE_HOME", self.edge.folder().join("ansible"));
-        command.envs([("LC_ALL", "C.UTF-8"), ("ANSIBLE_NOCOLOR", "1")]);
-        command.arg("--inventory").arg(self.edge.folder().join("inventory.yml"));
-        command.arg(workspace::root().join("packaging/ansible").join(playbook)).args(options);
-        let output = command.output().context("cannot start ansible-playbook")?;
-        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        Ok(Ran { good: output.status.success(), text })
-    }
-
-    fn must(&self, playbook: &str, options: &[&str]) -> Result<Ran> {
-        let ran = self.run(playbook, options)?;
-        if !ran.good {
-            let journal = |host: &Booted| host.run("journalctl --unit=aop --lines=15 --no-pager");
-            let journals: Result<Vec<_>> = self.hosts.iter().map(journal).collect();
-            bail!("{playbook} failed:\n{}\n{}", ran.text, journals?.join("\n"));
-        }
-        Ok(ran)
-    }
-
-    fn read_all(&self, path: &str) -> Result<Vec<String>> {
-        self.hosts.iter().map(|host| host.run(&format!("cat {path}"))).collect()
-    }
-}
-
-/// A run of a playbook.
-struct Ran {
-    good: bool,
-    text: String,
-}
-
-impl Ran {
-    /// The lines behind PLAY RECAP, without what is zero.
-    fn recap(&self) -> String {
-        let behind = self.text.split("PLAY RECAP").nth(1).unwrap_or_default();
-        let short = |line: &str| {
-            let words =
-                line.split_whitespace().filter(|word| !word.ends_with("=0") && *word != ":");
-            words.collect::<Vec<_>>().join(" ")
-        };
-        let hosts = behind.lines().filter(|line| line.contains("ok="));
-        hosts.map(short).collect::<Vec<_>>().join("; ")
-    }
-
-    fn changed(&self) -> u32 {
-        self.text
-            .split("changed=")
-            .skip(1)
-            .filter_map(|rest| rest.split_whitespace().next()?.parse::<u32>().ok())
-            .sum()
-    }
-}
-
-struct Ansible;
-
-impl Ansible {
-    /// The path of ansible-playbook, which is installed from PyPI if it is missing.
-    fn installed() -> Result<PathBuf> {
-        let folder = workspace::tool(&format!("ansible-core-{ANSIBLE}"));
-        let program = folder.join("bin/ansible-playbook");
-        if !program.is_file() {
-            command::run_shown(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-            let mut install = Command::new(folder.join("bin/pip"));
-            install.args(["install", "--quiet", &format!("ansible-core=={ANSIBLE}")]);
-            command::run_shown(&mut install)?;
-        }
-        Ok(program)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn changes_of_all_hosts_count() {
-        let text = "TASK [x]\nchanged: [a]\n\nPLAY RECAP *****\n\
-                    a : ok=12   changed=3    unreachable=0    failed=0\n\
-                    b : ok=12   changed=0    unreachable=0    failed=0\n";
-        let ran = Ran { good: true, text: text.to_owned() };
-        assert_eq!(ran.changed(), 3);
-        assert_eq!(ran.recap(), "a ok=12 changed=3; b ok=12");
-    }
+    let variables = serde_json::json!({
+        "aop_repository": "", "aop_repository_key": "", "aop_package": fs::canonicalize(package)?,
+    });
+    let variables = variables.to_string();
+    let ran = play.must("site.yml", &["--extra-vars", &variables])?;
+    play.observes()?;
+    println!("from a file: {}", ran.recap());
+    play.changes_nothing("site.yml", &variables)
 }

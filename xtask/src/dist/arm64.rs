@@ -29,7 +29,11 @@ pub(super) fn pack(folder: &Path) -> Result<PathBuf> {
     ensure!(version.starts_with("aop "), "the program for arm64 says {version:?}");
 
     let own = release.join("dist");
-    for part in ["man", "completions"] {
+    // Another package in it would be taken for this one.
+    if own.exists() {
+        fs::remove_dir_all(&own)?;
+    }
+    for part in super::GENERATED {
         fs::create_dir_all(own.join(part))?;
         for file in fs::read_dir(folder.join(part))? {
             let file = file?;

@@ -12,11 +12,8 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use super::{
-    host::{Host, RELEASES},
-    units,
-};
-use crate::{packages, privilege::Privilege};
+use super::{host::Host, newer::newer, units};
+use crate::{debian::Release, packages, privilege::Privilege};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -27,7 +24,7 @@ const BROUGHT: [&str; 11] = [
     "/usr/lib/systemd/system/aop-early.service",
     "/usr/lib/systemd/system/aop-renew.service",
     "/usr/lib/systemd/system/aop-renew.timer",
-    "/usr/share/man/man1/aop.1",
+    "/usr/share/man/man1/aop.1.gz",
     "/usr/share/bash-completion/completions/aop",
     "/usr/share/zsh/vendor-completions/_aop",
     "/usr/share/doc/aop/packaging/monitoring/alerts.yaml",
@@ -43,17 +40,18 @@ const ENABLED: [&str; 3] = [
     "/etc/systemd/system/timers.target.wants/aop-renew.timer",
 ];
 
-pub(super) fn run(package: &Path) -> Result<()> {
+/// `for_arm64` is the package for arm64, if there is one.
+pub(super) fn run(package: &Path, for_arm64: Option<&Path>) -> Result<()> {
     ensure!(Privilege::current()?.is_root(), "a clean root needs root: run this as root");
     packages::ensure_for(&packages::REPOSITORY)?;
-    for release in RELEASES {
+    for release in Release::ALL {
         println!("{release}:");
         let host = Host::make(release)?;
         install(&host, package)?;
         upgrade(&host, package)?;
         remove(&host)?;
         purge(&host)?;
-        repository::run(&host, package)?;
+        repository::run(&host, package, for_arm64)?;
     }
     Ok(())
 }
@@ -88,7 +86,7 @@ fn start(host: &Host) -> Result<()> {
 
 fn upgrade(host: &Host, package: &Path) -> Result<()> {
     let before = process(host)?;
-    let newer = newer(host, package)?;
+    let newer = host.take(&newer(package)?)?;
     let said = host.run(&format!("dpkg --install {newer}"))?;
     let after = process(host)?;
     ensure!(before != after, "the old process {before} still serves after the upgrade: {said}");
@@ -116,22 +114,6 @@ fn purge(host: &Host) -> Result<()> {
     ensure!(!host.ask("getent passwd aop")?.0, "the user is left after the purge: {said}");
     println!("purge: nothing is left");
     Ok(())
-}
-
-/// The same package with a higher version.
-fn newer(host: &Host, package: &Path) -> Result<String> {
-    let package = host.take(package)?;
-    host.run(&format!("dpkg-deb --raw-extract {package} /root/newer"))?;
-    let control = host.path("root/newer/DEBIAN/control");
-    let text = std::fs::read_to_string(&control)?;
-    let higher = |line: &str| match line.starts_with("Version: ") {
-        true => format!("{line}+1\n"),
-        false => format!("{line}\n"),
-    };
-    std::fs::write(&control, text.lines().map(higher).collect::<String>())?;
-    // Compressing well takes a minute, and tests nothing.
-    host.run("dpkg-deb -Znone --build /root/newer /root/newer.deb")?;
-    Ok("/root/newer.deb".to_owned())
 }
 
 /// The process of the daemon that answers.

@@ -11,13 +11,16 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{command, debian, workspace};
+use crate::{
+    command,
+    debian::{self, Release},
+    netns::{self, Namespace},
+    workspace,
+};
 
 /// The time limit for processes to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The releases of Debian that the package is tested on: 12 and 13.
-pub(super) const RELEASES: [&str; 2] = ["bookworm", "trixie"];
 const NETWORK: &str = "aop-dist";
 /// The interface of the default route, which the packaged configuration guards.
 pub(super) const INTERFACE: &str = "uplink";
@@ -27,18 +30,17 @@ const MOUNTS: [(&str, &str); 3] = [("proc", "proc"), ("sysfs", "sys"), ("bpf", "
 
 pub(super) struct Host {
     root: PathBuf,
+    network: Namespace,
 }
 
 impl Host {
-    pub(super) fn make(release: &str) -> Result<Self> {
+    pub(super) fn make(release: Release) -> Result<Self> {
         let root = workspace::target().join("release/clean-root");
-        let host = Self { root };
+        let host = Self { root, network: Namespace::make(NETWORK)? };
         // Remove what a killed run left.
         host.clear();
         debian::bootstrap(release, "systemd,iproute2", &host.root)?;
-        let ip = |line: &str| command::run(Command::new("ip").args(line.split(' ')));
-        ip(&format!("netns add {NETWORK}"))?;
-        ip(&format!("-n {NETWORK} link set lo up"))?;
+        let ip = netns::ip;
         ip(&format!("-n {NETWORK} link add {INTERFACE} type veth peer name far"))?;
         ip(&format!("-n {NETWORK} link set far up"))?;
         ip(&format!("-n {NETWORK} link set {INTERFACE} up"))?;
@@ -69,8 +71,8 @@ impl Host {
     }
 
     fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--net=/run/netns/{NETWORK}")).arg("chroot").arg(&self.root);
+        let mut command = self.network.command("chroot");
+        command.arg(&self.root);
         command.args(["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"]);
         command.args(["DEBIAN_FRONTEND=noninteractive", program]).stdin(Stdio::null());
         command
@@ -103,9 +105,8 @@ impl Host {
 
     /// Starts a program of this machine in the network of the root, until the child is killed.
     pub(super) fn beside(&self, program: &mut Command) -> Result<Child> {
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--net=/run/netns/{NETWORK}"));
-        command.arg(program.get_program()).args(program.get_args()).stdin(Stdio::null());
+        let mut command = self.network.command(program.get_program());
+        command.args(program.get_args()).stdin(Stdio::null());
         let spawned = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         spawned.with_context(|| format!("cannot start `{}`", command::line(program)))
     }
@@ -149,7 +150,6 @@ impl Host {
         for (_, place) in MOUNTS.iter().rev() {
             quietly(Command::new("umount").arg("--lazy").arg(self.root.join(place)));
         }
-        quietly(Command::new("ip").args(["netns", "delete", NETWORK]));
         let mounted = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         // Never delete through a mount into the machine's own /sys.
         if !mounted.contains(&format!("{}/", self.root.display())) && self.root.exists() {

@@ -142,20 +142,24 @@ fn release_text(suite: &Path) -> Result<String> {
     command::output(release.arg("release").arg(suite))
 }
 
-/// Writes SHA256SUMS over the packages, the key and the bills of materials, and signs it.
+/// Writes SHA256SUMS over the packages, the key and the bills of materials, and signs it. It has
+/// their names without folders: it is for those who fetch single files, and then have them in one.
 fn checksums(folder: &Path, signer: &Signer) -> Result<()> {
-    let mut files = vec![key(Path::new(""), "gpg"), key(Path::new(""), "asc")];
-    for below in [POOL, ""] {
-        for entry in fs::read_dir(folder.join(below))? {
+    let mut sums = String::new();
+    for below in [folder.join(POOL), folder.to_owned()] {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&below)? {
             let name = PathBuf::from(entry?.file_name());
-            if name.extension().is_some_and(|kind| kind == "deb" || kind == "json") {
-                files.push(Path::new(below).join(name));
+            if name.extension().is_some_and(|kind| kind == "deb" || kind == "json")
+                || name.file_stem().is_some_and(|stem| stem == KEY)
+            {
+                files.push(name);
             }
         }
+        files.sort();
+        let mut sum = Command::new("sha256sum");
+        sums += &command::output(sum.arg("--").args(&files).current_dir(below))?;
     }
-    files.sort();
-    let sums =
-        command::output(Command::new("sha256sum").arg("--").args(&files).current_dir(folder))?;
     let list = folder.join("SHA256SUMS");
     fs::write(&list, sums)?;
     signer.sign(&list, Form::Detached, &folder.join("SHA256SUMS.asc"))

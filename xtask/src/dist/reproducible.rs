@@ -13,7 +13,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{command, workspace};
 
-pub(super) fn check(package: &Path) -> Result<()> {
+/// Refuses a source tree that is not that of the last commit.
+pub(super) fn require_commit() -> Result<()> {
     let mut status = Command::new("git");
     status.args(["status", "--porcelain"]).current_dir(workspace::root());
     let changed = command::output(&mut status)?;
@@ -21,6 +22,11 @@ pub(super) fn check(package: &Path) -> Result<()> {
         changed.is_empty(),
         "the second build is made from the last commit: commit these first\n{changed}"
     );
+    Ok(())
+}
+
+/// `files` are packages and bills of materials of the first build.
+pub(super) fn check(files: &[PathBuf]) -> Result<()> {
     let folder = workspace::target().join("reproducible");
     remove(&folder)?;
     let mut clone = Command::new("git");
@@ -32,15 +38,26 @@ pub(super) fn check(package: &Path) -> Result<()> {
     symlink(workspace::tool(""), target.join("tools"))?;
     let mut dist = command::cargo("xtask");
     dist.arg("dist").current_dir(&folder).env("CARGO_TARGET_DIR", &target);
+    let names = files.iter().map(|file| file.to_string_lossy());
+    for (part, option) in [("_arm64.deb", "--arm64"), (".cdx.json", "--sbom")] {
+        if names.clone().any(|name| name.ends_with(part)) {
+            dist.arg(option);
+        }
+    }
     command::run_shown(&mut dist).context("the second build failed")?;
 
-    let name = package.file_name().context("a package without a name")?;
-    let second = target.join("release/dist").join(name);
-    if fs::read(package)? != fs::read(&second)? {
-        let (first, second) = (contents(package)?, contents(&second)?);
-        bail!("two builds differ in {}", differing(&first, &second).join(", "));
+    for first in files {
+        let second = target.join(first.strip_prefix(workspace::target())?);
+        if fs::read(first)? != fs::read(&second)? {
+            let parts = match first.extension().is_some_and(|kind| kind == "deb") {
+                true => differing(&contents(first)?, &contents(&second)?),
+                false => vec!["its text".to_owned()],
+            };
+            bail!("two builds of {} differ in {}", workspace::short(first), parts.join(", "));
+        }
+        println!("reproducible: {}", workspace::short(first));
     }
-    println!("reproducible: a second build in another folder gave the same bytes");
+    println!("a second build in another folder gave the same bytes");
     remove(&folder)
 }
 

@@ -8,13 +8,13 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    machine::Machine,
     page::CodeBlock,
     peer::{Family, Outcome, Peer},
     plan::{Plan, Step},
     plans::start,
     world::World,
 };
+use crate::booted::Machine;
 
 /// The time limit for something that a step expects.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -42,8 +42,9 @@ impl fmt::Display for Score {
 }
 
 pub(super) struct Session {
-    world: World,
+    // Dropped before the network around it.
     machine: Machine,
+    world: World,
     verbose: bool,
 }
 
@@ -55,7 +56,7 @@ struct Current {
 
 impl Session {
     pub(super) fn new(world: World, machine: Machine, verbose: bool) -> Self {
-        Self { world, machine, verbose }
+        Self { machine, world, verbose }
     }
 
     pub(super) fn walk(mut self, plan: &Plan) -> Result<Score> {

@@ -7,61 +7,53 @@ mod edge;
 use std::{
     fs, mem,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
 };
 
 use anyhow::{Context, Result, ensure};
 
 use super::peer::{Family, Outcome, Peer};
-use crate::command;
+use crate::{
+    booted::{Answer, Network},
+    command,
+    netns::{self, Namespace},
+};
 
 /// The namespace of the machine.
-pub(super) const ORIGIN: &str = "aop-walk-origin";
+const ORIGIN: &str = "aop-walk-origin";
 /// The namespace of everybody else.
 const OUTSIDE: &str = "aop-walk-outside";
 
+/// The network of the machine.
+pub(super) const MACHINE: Network<'_> = Network {
+    namespace: ORIGIN,
+    addresses: &["203.0.113.10/24", "2001:db8:0:10::10/64"],
+    gateways: &["203.0.113.1", "2001:db8:0:10::1"],
+};
+
 /// Where a peer that does not go through Cloudflare finds the machine.
-const MACHINE: [(Family, &str); 2] =
-    [(Family::V4, "203.0.113.10"), (Family::V6, "2001:db8:0:10::10")];
-
-/// The output of a script, of both streams.
-pub(super) struct Answer {
-    pub(super) good: bool,
-    pub(super) text: String,
-}
-
-impl Answer {
-    pub(super) fn of(command: &mut Command) -> Result<Self> {
-        let output = command.stdin(Stdio::null()).output()?;
-        let text = [output.stdout, output.stderr].concat();
-        let good = output.status.success();
-        Ok(Self { good, text: String::from_utf8_lossy(&text).into_owned() })
-    }
-}
+const AT: [(Family, &str); 2] = [(Family::V4, "203.0.113.10"), (Family::V6, "2001:db8:0:10::10")];
 
 pub(super) struct World {
     folder: PathBuf,
     edge: Option<Child>,
+    outside: Namespace,
+    _origin: Namespace,
 }
 
 impl World {
     pub(super) fn make(folder: &Path) -> Result<Self> {
         let folder = folder.join("world");
-        clear();
         fs::create_dir_all(&folder)?;
-        let mut world = Self { folder, edge: None };
-        let ip = |line: &str| command::run(Command::new("ip").args(line.split(' ')));
-        for name in [ORIGIN, OUTSIDE] {
-            ip(&format!("netns add {name}"))?;
-            ip(&format!("-n {name} link set lo up"))?;
-        }
-        ip(&format!("-n {ORIGIN} link add eth0 type veth peer name far netns {OUTSIDE}"))?;
-        ip(&format!("-n {OUTSIDE} link set far up"))?;
-        ip(&format!("-n {OUTSIDE} address add 203.0.113.1/24 dev far"))?;
-        ip(&format!("-n {OUTSIDE} address add 2001:db8:0:10::1/64 dev far nodad"))?;
+        let (origin, outside) = (Namespace::make(ORIGIN)?, Namespace::make(OUTSIDE)?);
+        let mut world = Self { folder, edge: None, outside, _origin: origin };
+        netns::ip(&format!("-n {ORIGIN} link add eth0 type veth peer name far netns {OUTSIDE}"))?;
+        netns::ip(&format!("-n {OUTSIDE} link set far up"))?;
+        netns::ip(&format!("-n {OUTSIDE} address add 203.0.113.1/24 dev far"))?;
+        netns::ip(&format!("-n {OUTSIDE} address add 2001:db8:0:10::1/64 dev far nodad"))?;
         for address in Peer::ALL.iter().flat_map(|peer| peer.addresses()) {
             let own = if address.contains(':') { "128 dev far nodad" } else { "32 dev far" };
-            ip(&format!("-n {OUTSIDE} address add {address}/{own}"))?;
+            netns::ip(&format!("-n {OUTSIDE} address add {address}/{own}"))?;
         }
         world.must(edge::CERTIFICATES)?;
         world.edge = Some(edge::start(&world.folder, world.command("nginx"))?);
@@ -74,8 +66,8 @@ impl World {
     }
 
     fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", OUTSIDE, program]).current_dir(&self.folder);
+        let mut command = self.outside.command(program);
+        command.current_dir(&self.folder);
         command
     }
 
@@ -92,7 +84,7 @@ impl World {
 
     /// One request by a peer for `https://example.com/`.
     pub(super) fn pull(&self, peer: Peer, family: Family, port: u16) -> Result<Outcome> {
-        let to = MACHINE.iter().find(|(of, _)| *of == family).map(|(_, address)| *address);
+        let to = AT.iter().find(|(of, _)| *of == family).map(|(_, address)| *address);
         let to = peer.asks_edge().then(|| Peer::Edge.address(family)).or(to).context("nowhere")?;
         let to = if to.contains(':') { format!("[{to}]") } else { to.to_owned() };
         let mut curl = self.command("curl");
@@ -117,25 +109,6 @@ impl Drop for World {
             command::run(Command::new("kill").args(["-TERM", &id])).ok();
             edge.wait().ok();
         }
-        clear();
         fs::remove_dir_all(mem::take(&mut self.folder)).ok();
-    }
-}
-
-/// Removes the namespaces, which a killed run may have left.
-fn clear() {
-    for name in [ORIGIN, OUTSIDE] {
-        let mut pids = Command::new("ip");
-        pids.args(["netns", "pids", name]).stderr(Stdio::null());
-        let pids = pids.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-        if let Ok(pids) = pids
-            && !pids.trim().is_empty()
-        {
-            // Some end by themselves meanwhile.
-            let mut kill = Command::new("kill");
-            kill.args(pids.split_whitespace()).stderr(Stdio::null()).status().ok();
-        }
-        let mut delete = Command::new("ip");
-        delete.args(["netns", "delete", name]).stderr(Stdio::null()).status().ok();
     }
 }

@@ -22,7 +22,7 @@ pub struct CaMade {
     pub certificate: Option<CaCertificate>,
 }
 
-/// What `aop ca show` found.
+/// The answer of `aop ca show`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CaShown {
     /// The files, in the order of the command line.

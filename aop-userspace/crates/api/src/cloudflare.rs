@@ -24,15 +24,15 @@ pub struct CloudflareReport {
 pub struct SiteAtCloudflare {
     /// The site's name.
     pub site: String,
-    /// What Cloudflare says: the zones of its hosts.
+    /// Cloudflare's side: the zones of its hosts.
     pub zones: Vec<ZoneAtCloudflare>,
-    /// What this host believes: the client CAs.
+    /// This host's side: the client CAs.
     pub trusts: Vec<TrustedCa>,
     /// And the further rules for the certificate, as the configuration has them.
     pub requires: Vec<String>,
-    /// What arrives: the certificates that peers presented, the last presented first.
+    /// The certificates that peers presented, the last presented first.
     pub identities: Vec<SeenIdentity>,
-    /// Where these disagree: the wrong ones first.
+    /// The disagreements of these, the wrong ones first.
     pub findings: Vec<CloudflareFinding>,
 }
 
@@ -123,7 +123,7 @@ pub struct CloudflareFinding {
     pub about: String,
     /// The finding, as a sentence.
     pub said: String,
-    /// How to correct it.
+    /// The cure.
     pub cure: String,
 }
 

@@ -1,4 +1,4 @@
-//! What a PEM file holds, for people.
+//! Describes the contents of a PEM file, for people.
 
 use aop_tls::{
     InspectedCertificate, Section, SectionContent, client_ca_objections, distinguished_name,
@@ -21,7 +21,7 @@ use zeroize::Zeroize;
 
 use crate::{CaError, Fitness, NameConstraints, PrivateKey, SigningRequest, fitness};
 
-/// What a file holds.
+/// The contents of a file.
 #[derive(Clone, Debug, Default)]
 pub struct Description {
     /// Its certificates, in order.

@@ -228,25 +228,25 @@ fn parsed<T: DeserializeOwned>(result: Value) -> Result<T, String> {
 
 /// One certificate: an object, or a list of one, as the API answers uploads in some versions.
 fn certificate(result: Value) -> Result<RawCertificate, String> {
-    match result {
-        Value::Array(mut list) if list.len() == 1 => parsed(list.remove(0)),
-        other => parsed(other),
+    if let Value::Array(list) = &result
+        && let [only] = list.as_slice()
+    {
+        return parsed(only.clone());
     }
+    parsed(result)
 }
 
 fn association(result: Value, host: &str) -> Result<Option<HostAssociation>, String> {
     // The API answers with an object, or with a list that has this host among others.
-    let raw: RawAssociation = match result {
-        Value::Null => return Ok(None),
-        Value::Array(list) => {
-            let of_host = |it: &Value| it.get("hostname").and_then(Value::as_str) == Some(host);
-            match list.into_iter().find(of_host) {
-                Some(found) => parsed(found)?,
-                None => return Ok(None),
-            }
-        }
-        other => parsed(other)?,
+    let of_host = |it: &&Value| it.get("hostname").and_then(Value::as_str) == Some(host);
+    let found = match result.as_array() {
+        Some(list) => list.iter().find(of_host).cloned().unwrap_or_default(),
+        None => result,
     };
+    if found.is_null() {
+        return Ok(None);
+    }
+    let raw: RawAssociation = parsed(found)?;
     let (Some(certificate), Some(status)) = (raw.cert_id.filter(|id| !id.is_empty()), raw.status)
     else {
         return Ok(None);

@@ -24,7 +24,7 @@ use crate::{
 
 /// The longest time that this waits by itself because Cloudflare asks for it.
 const MAX_WAIT: Duration = Duration::from_secs(60);
-/// How often this waits for that in one call.
+/// The number of such waits in one call.
 const MAX_WAITS: usize = 3;
 /// More pages than any zone has certificates.
 const MAX_PAGES: u32 = 100;
@@ -49,13 +49,11 @@ impl Client {
         let (process, channel) = launcher
             .launch(ProcessRole::AskCloudflare, NameLookup::AtStart)
             .map_err(ApiError::process)?;
-        let mut client =
+        let client =
             Self { _process: process, channel, pace: Pace::default(), zones: HashMap::new() };
         let open = ProcessRequest::Open { api: api.as_str().to_owned(), token };
-        match process::ask(&client.channel, &open).map_err(ApiError::process)? {
-            ProcessReply::Opened => Ok(client),
-            other => Err(client.broken(&other)),
-        }
+        let opened = process::ask(&client.channel, &open).map_err(ApiError::process)?;
+        if matches!(opened, ProcessReply::Opened) { Ok(client) } else { Err(broken(&opened)) }
     }
 
     /// Whether the token is active. Cloudflare does not tell its permissions. A token of an account
@@ -64,10 +62,10 @@ impl Client {
     /// # Errors
     /// As each call.
     pub fn token(&mut self) -> Result<TokenStatus, ApiError> {
-        match self.call(&Call::VerifyToken)? {
-            Answer::Token(status) => Ok(status),
-            other => Err(unexpected(&other)),
-        }
+        let Answer::Token(status) = self.call(&Call::VerifyToken)? else {
+            return Err(unexpected());
+        };
+        Ok(status)
     }
 
     /// The zone of `host`: its name is the host, or the host without some of its first labels.
@@ -79,11 +77,12 @@ impl Client {
         for name in &names {
             let zone = match self.zones.get(name) {
                 Some(known) => known.clone(),
-                None => match self.call(&Call::Zones { name: name.clone() })? {
+                None => {
+                    let call = Call::Zones { name: name.clone() };
+                    let Answer::Zones(zones) = self.call(&call)? else { return Err(unexpected()) };
                     // Only an exact match: the API can also search for parts of names.
-                    Answer::Zones(zones) => zones.into_iter().find(|it| it.name == name.as_str()),
-                    other => return Err(unexpected(&other)),
-                },
+                    zones.into_iter().find(|it| it.name == name.as_str())
+                }
             };
             self.zones.insert(name.clone(), zone.clone());
             if let Some(zone) = zone {
@@ -99,10 +98,10 @@ impl Client {
     /// # Errors
     /// As each call.
     pub fn ssl_mode(&mut self, zone: &ZoneId) -> Result<SslMode, ApiError> {
-        match self.call(&Call::SslMode { zone: zone.clone() })? {
-            Answer::SslMode(mode) => Ok(mode),
-            other => Err(unexpected(&other)),
-        }
+        let Answer::SslMode(mode) = self.call(&Call::SslMode { zone: zone.clone() })? else {
+            return Err(unexpected());
+        };
+        Ok(mode)
     }
 
     /// Whether Cloudflare presents its global certificate.
@@ -149,17 +148,15 @@ impl Client {
         let mut all: Vec<UploadedCertificate> = Vec::new();
         for number in 1..=MAX_PAGES {
             let call = Call::Certificates { zone: zone.clone(), level, page: number };
-            match self.call(&call)? {
-                Answer::Certificates { page, more } => {
-                    // A certificate that was added meanwhile moves another to the next page.
-                    let is_new = |it: &UploadedCertificate| !all.iter().any(|had| had.id == it.id);
-                    let new: Vec<_> = page.into_iter().filter(is_new).collect();
-                    all.extend(new);
-                    if !more {
-                        return Ok(all);
-                    }
-                }
-                other => return Err(unexpected(&other)),
+            let Answer::Certificates { page, more } = self.call(&call)? else {
+                return Err(unexpected());
+            };
+            // A certificate that was added meanwhile moves another to the next page.
+            let is_new = |it: &UploadedCertificate| !all.iter().any(|had| had.id == it.id);
+            let new: Vec<_> = page.into_iter().filter(is_new).collect();
+            all.extend(new);
+            if !more {
+                return Ok(all);
             }
         }
         let call = Call::Certificates { zone: zone.clone(), level, page: MAX_PAGES };
@@ -178,7 +175,7 @@ impl Client {
     ) -> Result<Option<UploadedCertificate>, ApiError> {
         match self.call(&Call::Certificate { zone: zone.clone(), level, id: id.clone() }) {
             Ok(Answer::Certificate(certificate)) => Ok(Some(*certificate)),
-            Ok(other) => Err(unexpected(&other)),
+            Ok(_) => Err(unexpected()),
             Err(error) if error.is_gone() => Ok(None),
             Err(error) => Err(error),
         }
@@ -194,10 +191,12 @@ impl Client {
         level: CertificateLevel,
         pair: CertificateAndKey,
     ) -> Result<UploadedCertificate, ApiError> {
-        match self.call(&Call::Upload { zone: zone.clone(), level, pair })? {
-            Answer::Certificate(certificate) => Ok(*certificate),
-            other => Err(unexpected(&other)),
-        }
+        let Answer::Certificate(certificate) =
+            self.call(&Call::Upload { zone: zone.clone(), level, pair })?
+        else {
+            return Err(unexpected());
+        };
+        Ok(*certificate)
     }
 
     /// Deletes a certificate. One that is gone already is no error.
@@ -212,7 +211,7 @@ impl Client {
     ) -> Result<(), ApiError> {
         match self.call(&Call::Delete { zone: zone.clone(), level, id: id.clone() }) {
             Ok(Answer::Done) => Ok(()),
-            Ok(other) => Err(unexpected(&other)),
+            Ok(_) => Err(unexpected()),
             Err(error) if error.is_gone() => Ok(()),
             Err(error) => Err(error),
         }
@@ -227,10 +226,10 @@ impl Client {
         zone: &ZoneId,
         hosts: Vec<AssociationChange>,
     ) -> Result<(), ApiError> {
-        match self.call(&Call::Associate { zone: zone.clone(), hosts })? {
-            Answer::Done => Ok(()),
-            other => Err(unexpected(&other)),
-        }
+        let Answer::Done = self.call(&Call::Associate { zone: zone.clone(), hosts })? else {
+            return Err(unexpected());
+        };
+        Ok(())
     }
 
     /// The association of a host; `None` if it has none.
@@ -242,10 +241,12 @@ impl Client {
         zone: &ZoneId,
         host: &Host,
     ) -> Result<Option<HostAssociation>, ApiError> {
-        match self.call(&Call::Association { zone: zone.clone(), host: host.clone() })? {
-            Answer::Association(association) => Ok(association),
-            other => Err(unexpected(&other)),
-        }
+        let Answer::Association(association) =
+            self.call(&Call::Association { zone: zone.clone(), host: host.clone() })?
+        else {
+            return Err(unexpected());
+        };
+        Ok(association)
     }
 
     /// Whether `site` of `config`, whose text is `text`, would accept these certificates: one
@@ -265,17 +266,16 @@ impl Client {
             Ok(request) => ProcessRequest::Judge(request),
             Err(why) => return Ok(vec![LeafVerdict::NoRules(why); count]),
         };
-        match process::ask(&self.channel, &request).map_err(ApiError::process)? {
-            ProcessReply::Verdicts(verdicts) if verdicts.len() == count => Ok(verdicts),
-            other => Err(self.broken(&other)),
-        }
+        let reply = process::ask(&self.channel, &request).map_err(ApiError::process)?;
+        let ProcessReply::Verdicts(verdicts) = reply else { return Err(broken(&reply)) };
+        if verdicts.len() == count { Ok(verdicts) } else { Err(unexpected()) }
     }
 
     fn switch(&mut self, call: &Call) -> Result<bool, ApiError> {
-        match self.call(call)? {
-            Answer::Switch(on) => Ok(on),
-            other => Err(unexpected(&other)),
-        }
+        let Answer::Switch(on) = self.call(call)? else {
+            return Err(unexpected());
+        };
+        Ok(on)
     }
 
     /// Makes a call. Waits where Cloudflare asks for a pause of at most a minute; that refused call
@@ -304,10 +304,8 @@ impl Client {
     ) -> Result<Answer, ApiError> {
         match answer {
             Err(ApiError::Refused { call: text, status, messages, cure: RefusalCure::Token }) => {
-                let verified = match call {
-                    Call::VerifyToken => None,
-                    _ => Some(self.call_once(&Call::VerifyToken)),
-                };
+                let itself = *call == Call::VerifyToken;
+                let verified = (!itself).then(|| self.call_once(&Call::VerifyToken));
                 let cure = match verified {
                     Some(Ok(Answer::Token(token))) if token.status == "active" => {
                         RefusalCure::NarrowToken
@@ -328,22 +326,20 @@ impl Client {
         match process::ask(&self.channel, &ProcessRequest::Call(call.clone())) {
             Ok(ProcessReply::Answer(answer)) => answer,
             // The process may have sent the call before it broke.
-            Ok(other) => Err(ApiError::lost(call, &self.broken(&other).to_string())),
+            Ok(other) => Err(ApiError::lost(call, &broken(&other).to_string())),
             Err(error) => Err(ApiError::lost(call, &error.to_string())),
-        }
-    }
-
-    fn broken(&mut self, reply: &ProcessReply) -> ApiError {
-        match reply {
-            ProcessReply::Failed(why) => ApiError::process(why),
-            ProcessReply::Opened | ProcessReply::Answer(_) | ProcessReply::Verdicts(_) => {
-                ApiError::process("it gave the answer to another question")
-            }
         }
     }
 }
 
-fn unexpected(_: &Answer) -> ApiError {
+fn broken(reply: &ProcessReply) -> ApiError {
+    match reply {
+        ProcessReply::Failed(why) => ApiError::process(why),
+        ProcessReply::Opened | ProcessReply::Answer(_) | ProcessReply::Verdicts(_) => unexpected(),
+    }
+}
+
+fn unexpected() -> ApiError {
     ApiError::process("it gave the answer to another question")
 }
 

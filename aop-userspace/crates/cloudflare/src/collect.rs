@@ -27,7 +27,7 @@ pub struct SiteCollector<'a> {
     zones: BTreeMap<ZoneId, ZoneRecord>,
 }
 
-/// What Cloudflare says of a zone, whichever site asks.
+/// Cloudflare's words about a zone, whichever site asks.
 #[derive(Clone, Debug)]
 struct ZoneRecord {
     ssl_mode: aop_api::SslMode,
@@ -47,8 +47,9 @@ impl<'a> SiteCollector<'a> {
         Self { client, config, text, seen, zones: BTreeMap::new() }
     }
 
-    /// What is known about `site`, without [`findings`](crate::findings) apart from hosts that are
-    /// in no zone. `also` is a host that a star of the site covers.
+    /// Collects the facts about `site`. Of its findings only hosts in no zone are there:
+    /// [`findings()`](crate::findings()) adds the others. `also` is a host that a star of the site
+    /// covers.
     ///
     /// # Errors
     /// A call fails.

@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 const GLOBAL: &str = "cloudflare-global";
 /// The common name of Cloudflare's global CA.
 const GLOBAL_SUBJECT: &str = "CN=origin-pull.cloudflare.net";
-/// What was presented this short ago is still on its way.
+/// A certificate that was presented this short ago is still on its way.
 const RECENT: SignedDuration = SignedDuration::from_hours(1);
 /// A client CA of which nothing came for this long is not in use.
 const DAY: SignedDuration = SignedDuration::from_hours(24);

@@ -6,7 +6,7 @@
 //! passes, and both from a change whose answer was lost.
 //!
 //! [`SiteCollector`] puts what Cloudflare says beside what this host believes and what arrives, and
-//! the pure function [`findings`] names every disagreement with its cure.
+//! the pure function [`findings()`] names every disagreement with its cure.
 
 mod answer;
 mod call;

@@ -1,4 +1,4 @@
-//! What the API tells about zones, certificates and hosts, as types of our own.
+//! The API's zones, certificates and hosts, as types of our own.
 
 use std::{fmt, str::FromStr};
 

@@ -15,7 +15,7 @@ const LEAST_RENEW: u32 = 11;
 /// A leaf lives for 90 days.
 const MOST_RENEW: u32 = 89;
 
-/// How aop talks to Cloudflare's API.
+/// The access to Cloudflare's API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloudflareConfig {
     /// The file with the API token, if configured.

@@ -44,18 +44,28 @@ pub fn write_new(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
     })
 }
 
-/// The first directory on the way from `directory` to the root in which users other than root and
-/// the caller can replace files.
+/// A directory in which users other than root and the caller can replace files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OpenDirectory {
+    /// It belongs to this user.
+    OfUser(PathBuf, u32),
+    /// Its group or everybody may write to it.
+    Writable(PathBuf),
+}
+
+/// The first such directory on the way from `directory` to the root, if there is one.
 ///
 /// # Errors
 /// The I/O error of the system.
-pub fn writable_by_others(directory: &Path) -> io::Result<Option<PathBuf>> {
+pub fn open_directory(directory: &Path) -> io::Result<Option<OpenDirectory>> {
     let own = geteuid().as_raw();
     for ancestor in directory.canonicalize()?.ancestors() {
         let found = fs::metadata(ancestor)?;
-        let open = found.mode() & 0o022 != 0 && found.mode() & STICKY == 0;
-        if open || ![0, own].contains(&found.uid()) {
-            return Ok(Some(ancestor.to_owned()));
+        if ![0, own].contains(&found.uid()) {
+            return Ok(Some(OpenDirectory::OfUser(ancestor.to_owned(), found.uid())));
+        }
+        if found.mode() & 0o022 != 0 && found.mode() & STICKY == 0 {
+            return Ok(Some(OpenDirectory::Writable(ancestor.to_owned())));
         }
     }
     Ok(None)
@@ -104,8 +114,9 @@ mod tests {
         ] {
             set_mode(dir.path(), outer_mode);
             set_mode(&inner, inner_mode);
-            let found = writable_by_others(&inner).expect("looked");
-            assert_eq!(found.as_ref(), open, "{outer_mode:o} {inner_mode:o}");
+            let found = open_directory(&inner).expect("looked");
+            let open = open.map(|open| OpenDirectory::Writable(open.clone()));
+            assert_eq!(found, open, "{outer_mode:o} {inner_mode:o}");
         }
     }
 }

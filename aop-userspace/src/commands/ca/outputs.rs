@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use aop_storage::OpenDirectory;
 use clap::Args;
 
 /// Keys are for the owner alone.
@@ -37,7 +38,11 @@ impl Out {
             Some(path) if path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/") => {
                 path.join(name)
             }
-            Some(path) => path,
+            // Whoever names one of the files means both.
+            Some(path) => match path.extension().and_then(|it| it.to_str()) {
+                Some(named) if extensions.contains(&named) => path.with_extension(""),
+                Some(_) | None => path,
+            },
         };
         let files = OutputFiles { stem, written: Vec::new() };
         for extension in extensions {
@@ -105,14 +110,18 @@ impl OutputFiles {
         if !directory.exists() {
             DirBuilder::new().mode(0o700).create(directory).with_context(context)?;
         }
-        if let Some(open) = aop_storage::writable_by_others(directory).with_context(context)? {
-            bail!(
-                "{0} belongs to another user, or others can write to it, and could exchange the \
-                 files: name a directory of your own with --out, or correct it with \
-                 `chmod go-w {0}`",
-                open.display()
-            );
+        match aop_storage::open_directory(directory).with_context(context)? {
+            None => Ok(()),
+            Some(OpenDirectory::Writable(path)) => bail!(
+                "others can write to {0}, and could exchange the files: name another directory \
+                 with --out, or correct it with `chmod go-w {0}`",
+                path.display()
+            ),
+            Some(OpenDirectory::OfUser(path, user)) => bail!(
+                "{} belongs to another user (uid {user}), who could exchange the files: name \
+                 another directory with --out, or run aop ca as that user: it needs no root",
+                path.display()
+            ),
         }
-        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! What people read.
+//! The pages for people.
 
 use aop_api::{CaCertificate, CaFile, CaFitness, CaKey, CaMade, CaRequest, CaShown};
 
@@ -20,7 +20,7 @@ pub(super) fn created(made: &CaMade) -> String {
     page.paragraph("Next, sign a certificate for Cloudflare to present:");
     let host = made.certificate.as_ref().and_then(|it| it.permitted.first());
     let host = host.map_or("HOST".to_owned(), |host| format!("origin-pull.{host}"));
-    page.command(&format!("aop ca issue --ca {certificate} --ca-key {key} --host {host}"));
+    page.command(&format!("aop ca issue --ca {certificate} --host {host}"));
     page.paragraph("On every origin, name the CA's certificate as client_ca:");
     page.command(&format!("install -m 644 {certificate} /etc/aop/"));
     page.text

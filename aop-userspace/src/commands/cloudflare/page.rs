@@ -10,7 +10,7 @@ use crate::{
     output::{Colours, age, count, date, lines},
 };
 
-/// How many certificates that arrived are shown.
+/// The number of certificates that arrived and are shown.
 const ARRIVALS: usize = 4;
 /// The continuation of a line.
 const INDENT: &str = "                ";

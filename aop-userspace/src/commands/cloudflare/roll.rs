@@ -86,7 +86,7 @@ struct CommonArguments {
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     list_lag: Duration,
     /// Print the calls that would be made, without secrets, and change nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     dry_run: bool,
     #[command(flatten)]
     output: Output,

@@ -1,7 +1,7 @@
 //! The report for people: what was taken, what was not, and what to do next.
 
 use aop_api::{InitReport, InitSite, NotTakenOver};
-use aop_import::ConfigProposal;
+use aop_import::{ConfigProposal, KnownHost};
 
 use super::outputs::{InitOutputs, OutputFile};
 use crate::{commands::doctor::hanging, output::count};
@@ -33,9 +33,14 @@ pub(super) fn not_taken(report: &InitReport) -> Vec<String> {
 pub(super) fn summary(
     report: &InitReport,
     proposal: &ConfigProposal,
+    host: &KnownHost,
     outputs: &InitOutputs,
 ) -> Vec<String> {
     let mut text = taken(report);
+    if proposal.sites.is_empty() && !host.certificates.is_empty() {
+        let certificates = count(host.certificates.len(), "certificate");
+        text.push(format!("certbot has {certificates}: a site for each is in it, as a comment"));
+    }
     if let Some(error) = &report.check.error {
         text.push(String::new());
         let told = format!("Nothing was written, because `aop check` would refuse it: {error}");

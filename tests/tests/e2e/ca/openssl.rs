@@ -136,8 +136,8 @@ fn a_ca_and_requests_of_openssl_are_taken() {
         for (kind, key) in [("p256", "sec1.key"), ("rsa", "pkcs1.key")] {
             let host = "--host a.example.com";
             folder
-                .aop(&format!("issue --ca {kind}-ca.pem --ca-key {key} {host} --out by-{key}"))?;
-            let line = format!("verify -purpose sslclient -CAfile {kind}-ca.pem by-{key}.pem");
+                .aop(&format!("issue --ca {kind}-ca.pem --ca-key {key} {host} --out by-{kind}"))?;
+            let line = format!("verify -purpose sslclient -CAfile {kind}-ca.pem by-{kind}.pem");
             folder.openssl(&line)?;
         }
         Ok(())

@@ -2,6 +2,8 @@
 //! is deployed, and requests through every step.
 
 mod crashes;
+mod levels;
+mod refusals;
 
 use std::fs;
 use std::path::{Path, PathBuf};

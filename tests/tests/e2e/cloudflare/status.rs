@@ -1,4 +1,4 @@
-//! What the status shows, and every disagreement that it names.
+//! The status, and every disagreement that it names.
 
 use std::fs;
 use std::time::Duration;

@@ -247,3 +247,50 @@ fn without_a_source_the_configuration_has_the_first_lock_and_the_interfaces_of_t
         Ok(())
     });
 }
+
+/// The files of certbot, in an /etc of its own above that of this host.
+const CERTBOT: &str = r#"
+program=$1 certificate=$2 key=$3 dir=$4
+mkdir "$dir" && mount -t tmpfs tmpfs "$dir" && mkdir "$dir/upper" "$dir/work"
+mount -t overlay overlay -o "lowerdir=/etc,upperdir=$dir/upper,workdir=$dir/work" /etc
+rm -rf /etc/letsencrypt
+for name in example.com broken; do
+    mkdir -p /etc/letsencrypt/archive/$name /etc/letsencrypt/live/$name
+    for file in fullchain privkey; do
+        ln -s ../../archive/$name/${file}1.pem /etc/letsencrypt/live/$name/$file.pem
+    done
+done
+cp "$certificate" /etc/letsencrypt/archive/example.com/fullchain1.pem
+cp "$key" /etc/letsencrypt/archive/example.com/privkey1.pem
+echo text > /etc/letsencrypt/archive/broken/fullchain1.pem
+echo text > /etc/letsencrypt/live/README
+"$program" init --output /etc/proposed.toml
+cat /etc/proposed.toml
+# The second lock, out of its comments.
+sed -i '/^#\[\[listener/,$ s/^#//' /etc/proposed.toml
+"$program" check --files --config /etc/proposed.toml
+"#;
+
+#[test]
+fn certificates_of_certbot_are_proposed_as_comments_that_pass_the_check() {
+    in_lab(|lab| {
+        let daemon = TestDaemon::prepare(lab)?;
+        let mut command = lab.origin().command("unshare");
+        command.args(["--mount", "sh", "-ec", CERTBOT, "sh"]).arg(daemon.program());
+        command.arg(&lab.pki.server.certificate).arg(&lab.pki.server.key);
+        command.arg(lab.dir().join("etc"));
+        let done = child::finish(command, &[], PATIENCE)?.success()?;
+        let text = done.text();
+        for line in [
+            "#hosts       = [\"example.com\", \"*.example.com\"]",
+            "#certificate = \"/etc/letsencrypt/live/example.com/fullchain.pem\"",
+            "#key         = \"/etc/letsencrypt/live/example.com/privkey.pem\"",
+        ] {
+            ensure!(text.lines().any(|it| it == line), "{line}\n{text}");
+        }
+        ensure!(text.matches("#[[site]]").count() == 1, "one certificate is none:\n{text}");
+        ensure!(text.contains("certbot has 1 certificate: a site for each is in it"), "{text}");
+        ensure!(text.contains("good: 1 site"), "{text}");
+        Ok(())
+    });
+}

@@ -5,7 +5,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command},
+    process::{Child, Command, Stdio},
     time::Instant,
 };
 
@@ -16,7 +16,7 @@ use crate::{
     command,
     dist::{
         host::Host,
-        pack,
+        newer::newer,
         repository::{self, key},
         signing::Signer,
     },
@@ -38,13 +38,16 @@ const WRONG: [&str; 3] = ["BADSIG", "Bad signature", "Message has been manipulat
 const UNREADABLE: [&str; 2] = ["NO_PUBKEY", "Failed to parse keyring"];
 const MISMATCH: [&str; 1] = ["Hash Sum mismatch"];
 
-pub(super) fn run(host: &Host, package: &Path) -> Result<()> {
+pub(super) fn run(host: &Host, package: &Path, for_arm64: Option<&Path>) -> Result<()> {
     let (signer, other) = (Signer::throw_away("aop test")?, Signer::throw_away("another")?);
     let folder = workspace::target().join("release/clean-repository");
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
-    repository::add(&folder, &[package.to_owned()], &[], &signer)?;
+    let packages: Vec<PathBuf> =
+        [Some(package), for_arm64].into_iter().flatten().map(Path::to_owned).collect();
+    repository::add(&folder, &packages, &[], &signer)?;
+    single_files(&folder)?;
     // The root has no way to Debian's mirror.
     host.run("rm -f /etc/apt/sources.list")?;
     show(host, &folder)?;
@@ -70,6 +73,10 @@ pub(super) fn run(host: &Host, package: &Path) -> Result<()> {
     refused(host, "with a changed index", &MISMATCH)?;
     show(host, &folder)?;
 
+    match for_arm64 {
+        Some(package) => offers_arm64(host, package)?,
+        None => println!("arm64: not tested, because there is no package for it"),
+    }
     let begun = Instant::now();
     host.run("apt-get update")?;
     host.run("apt-get install --yes aop")?;
@@ -93,6 +100,39 @@ pub(super) fn run(host: &Host, package: &Path) -> Result<()> {
     host.run("apt-get purge --yes aop")?;
     host.stop()?;
     Ok(fs::remove_dir_all(&folder)?)
+}
+
+/// Somebody fetches the files of a release, without apt, and checks them by the signed list.
+fn single_files(folder: &Path) -> Result<()> {
+    let fetched = tempfile::tempdir()?;
+    let script = "cp \"$1\"/SHA256SUMS* \"$1\"/*keyring* \"$1\"/pool/main/a/aop/* . && \
+         gpgv --quiet --keyring ./aop-archive-keyring.gpg SHA256SUMS.asc SHA256SUMS && \
+         sha256sum --check --strict SHA256SUMS";
+    let mut check = Command::new("sh");
+    check.args(["-ec", script, "sh"]).arg(folder).current_dir(&fetched);
+    let told = command::output(check.stderr(Stdio::null()))?;
+    println!("SHA256SUMS: signed; {} files are as it says", told.lines().count());
+    Ok(())
+}
+
+/// apt of an arm64 machine reads its own index, and takes the package: size and hashes are right.
+fn offers_arm64(host: &Host, package: &Path) -> Result<()> {
+    let apt = "apt-get -o APT::Architecture=arm64 -o APT::Architectures=arm64";
+    host.run(&format!("{apt} update"))?;
+    // A folder that the user of apt's methods may write to.
+    let place = "/var/cache/apt/archives/partial";
+    host.run(&format!("env --chdir={place} {apt} download aop"))?;
+    let name = package.file_name().context("a package without a name")?;
+    let taken = host.path(place).join(name);
+    ensure!(
+        fs::read(&taken).with_context(|| format!("apt took no {}", taken.display()))?
+            == fs::read(package)?,
+        "apt took another file than {}",
+        package.display()
+    );
+    host.run("rm -rf /var/lib/apt/lists")?;
+    println!("{FILE}: apt for arm64 takes {}", name.display());
+    Ok(())
 }
 
 /// Fetches the index over http by its hash, and upgrades.
@@ -165,18 +205,6 @@ fn spoil(host: &Host, file: &str) -> Result<()> {
     let changed = text.replacen("aop", "aoq", 1);
     ensure!(changed != text, "{file} has no place to change");
     Ok(fs::write(path, changed)?)
-}
-
-/// The same program, packed with a higher version.
-fn newer(package: &Path) -> Result<PathBuf> {
-    let folder = workspace::target().join("release/newer");
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
-    }
-    fs::create_dir_all(&folder)?;
-    let name = package.file_name().context("a package without a name")?.to_string_lossy();
-    let version = name.split('_').nth(1).context("a package without a version")?;
-    pack(&folder, &["--fast", "--deb-version", &format!("{version}+1")])
 }
 
 fn version(host: &Host) -> Result<String> {

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{command, workspace};
+use crate::{command, netns, workspace};
 
 /// The base image. It is made here, so that no registry is needed.
 pub(super) const BASE: &str = "debian:bookworm-slim";
@@ -63,7 +63,7 @@ impl Engine {
     }
 
     fn connect(&self) -> Result<()> {
-        let ip = |line: &str| command::run(Command::new("ip").args(line.split(' ')));
+        let ip = netns::ip;
         for name in [HOST, OUTSIDE] {
             ip(&format!("netns add {name}"))?;
             ip(&format!("-n {name} link set lo up"))?;

@@ -24,6 +24,9 @@ pub(super) const PLAN: Plan = Plan {
         Inside("sed -i 's|^client_ca.*|client_ca = [\"cloudflare-global\"]|' /etc/aop/aop.toml"),
         Inside("rm /etc/aop/pull-ca.pem pull*; aop reload"),
         Leave("[[site]]", "the start has this site, whose other keys the next steps need"),
+        Leave("aop cloudflare status", API),
+        Leave("install -m 600 /dev/null", API),
+        Leave("[cloudflare]", API),
         Type("aop ca create"),
         Inside(
             "cp pull-ca.pem /etc/aop/
@@ -47,7 +50,11 @@ pub(super) const PLAN: Plan = Plan {
         Inside("aop mode enforce --site example.com"),
         Expect(Visitor, 443, Page),
         Leave("api PUT", API),
-        Leave("api GET", API),
+        Leave("aop cloudflare roll", API),
+        Leave("aop cloudflare roll --undo", API),
+        Leave("aop cloudflare roll --site example.com --level zone", API),
+        Leave("ssh web2", API),
+        Leave("aop cloudflare roll --site example.com --certificate", API),
         Type("aop ca request"),
     ],
 };

@@ -52,6 +52,13 @@ sleep 1
 grep -q 'bind() to .*443 failed' /var/log/nginx/error.log
 cp before /etc/nginx/sites-available/example.com";
 
+/// `aop init` finds the files of certbot. Out of its comments, the proposal is a good one.
+const PROPOSAL: &str = r#"
+aop init --output proposed.toml | grep 'certbot has 1 certificate'
+grep -q '^#certificate = "/etc/letsencrypt/live/example.com/fullchain.pem"' proposed.toml
+sed -i '/^#\[\[listener/,$ s/^#//' proposed.toml
+aop check --files --config proposed.toml"#;
+
 /// aop serves the files of certbot, and gets the renewed ones by itself.
 const RENEWAL: &str = "
 sed -i 's|/etc/aop/example.com.pem|/etc/letsencrypt/live/example.com/fullchain.pem|
@@ -104,6 +111,7 @@ pub(super) const PLAN: Plan = Plan {
         Fetch("/etc/acme-root.crt"),
         start::TRUST_ACME,
         Type("certbot certonly"),
+        Inside(PROPOSAL),
         Inside(RENEWAL),
         Fetch("/root/renewed.crt"),
         start::PRESENTED,

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::{CertificateAndKey, CertificateLevel};
 
-/// What the server does with one connection.
+/// The server's way with one connection.
 enum Response {
     /// Sends this status, these header lines and this body.
     Send(&'static str, &'static str, &'static str),
@@ -50,10 +50,9 @@ fn exchange(
         let open = ask(&ours, &ProcessRequest::Open { api, token }).expect("an answer");
         assert!(matches!(open, ProcessReply::Opened), "{open:?}");
         let answers = calls.iter().map(|call| {
-            match ask(&ours, &ProcessRequest::Call(call.clone())).expect("an answer") {
-                ProcessReply::Answer(answer) => answer,
-                other => panic!("{other:?}"),
-            }
+            let reply = ask(&ours, &ProcessRequest::Call(call.clone())).expect("an answer");
+            let ProcessReply::Answer(answer) = reply else { panic!("{reply:?}") };
+            answer
         });
         let answers = answers.collect();
         drop(ours);
@@ -162,9 +161,10 @@ fn a_message_out_of_order_is_refused() {
     let (ours, theirs) = UnixStream::pair().expect("a pair");
     thread::scope(|scope| {
         scope.spawn(move || run(&theirs).expect("it ends with its channel"));
-        let asked = |request| match ask(&ours, &request).expect("an answer") {
-            ProcessReply::Failed(why) => why,
-            other => panic!("{other:?}"),
+        let asked = |request| {
+            let reply = ask(&ours, &request).expect("an answer");
+            let ProcessReply::Failed(why) = reply else { panic!("{reply:?}") };
+            why
         };
         assert_eq!(asked(ProcessRequest::Call(Call::VerifyToken)), "no token");
         let open = |api: &str| ProcessRequest::Open {

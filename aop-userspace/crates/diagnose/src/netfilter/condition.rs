@@ -80,6 +80,26 @@ impl Condition {
 }
 
 impl Value {
+    /// The value of a field, which each program that lists rules writes in its own way.
+    pub(super) fn read(
+        field: Field,
+        ports: impl FnOnce() -> Option<(u16, u16)>,
+        addresses: impl FnOnce() -> Option<Self>,
+        text: impl FnOnce() -> Option<String>,
+    ) -> Self {
+        let found = match field {
+            Field::Port => ports().map(|(from, to)| Self::Ports(from, to)),
+            Field::Source | Field::Destination => addresses(),
+            Field::Interface
+            | Field::Protocol
+            | Field::Family
+            | Field::State
+            | Field::DestinationType
+            | Field::Unknown => text().map(Self::Text),
+        };
+        found.unwrap_or(Self::Unknown)
+    }
+
     fn is_of(&self, field: Field, packet: &Packet) -> Certainty {
         let certain = |holds| if holds { Certainty::Yes } else { Certainty::No };
         let named = |name: &str| match self {

@@ -100,27 +100,26 @@ fn apply(rule: &mut Rule, option: &str, value: &str, negated: bool) {
 }
 
 fn parsed(field: Field, text: &str) -> Value {
-    let value = match field {
-        Field::Port => {
-            let (from, to) = text.split_once(':').unwrap_or((text, text));
-            from.parse().ok().zip(to.parse().ok()).map(|(from, to)| Value::Ports(from, to))
-        }
-        Field::Source | Field::Destination => {
-            let network =
-                text.parse().or_else(|_| text.parse::<std::net::IpAddr>().map(Into::into));
-            network.ok().map(Value::Network)
-        }
-        // Its number, where /etc/protocols is missing.
-        Field::Protocol if text == "6" => Some(Value::Text("tcp".into())),
-        // A `+` at the end of a name stands for anything.
-        Field::Interface => Some(Value::Text(text.replace('+', "*"))),
-        Field::Protocol
-        | Field::Family
-        | Field::State
-        | Field::DestinationType
-        | Field::Unknown => Some(Value::Text(text.to_ascii_lowercase())),
+    let ports = || {
+        let (from, to) = text.split_once(':').unwrap_or((text, text));
+        from.parse().ok().zip(to.parse().ok())
     };
-    value.unwrap_or(Value::Unknown)
+    let addresses = || {
+        let network = text.parse().or_else(|_| text.parse::<std::net::IpAddr>().map(Into::into));
+        network.ok().map(Value::Network)
+    };
+    let name = || {
+        Some(if field == Field::Interface {
+            // A `+` at the end of a name stands for anything.
+            text.replace('+', "*")
+        } else if field == Field::Protocol && text == "6" {
+            // Its number, where /etc/protocols is missing.
+            "tcp".to_owned()
+        } else {
+            text.to_ascii_lowercase()
+        })
+    };
+    Value::read(field, ports, addresses, name)
 }
 
 /// Whether a packet goes on with the next rule after this target. After others nothing is certain.

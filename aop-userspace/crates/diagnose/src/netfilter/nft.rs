@@ -249,29 +249,20 @@ fn value(field: Field, json: &Json) -> Value {
     // An element of a set may have a time or a comment beside it.
     let json = json.get("elem").and_then(|element| element.get("val")).unwrap_or(json);
     let address = |json: &Json| json.as_str().and_then(|text| text.parse::<IpAddr>().ok());
-    let found = match field {
-        Field::Port => range(json).map(|(from, to)| Value::Ports(from, to)),
-        Field::Source | Field::Destination => {
-            if let Some(prefix) = json.get("prefix") {
-                let length = prefix.get("len").and_then(Json::as_u64);
-                let length = length.and_then(|length| u8::try_from(length).ok());
-                let network = prefix.get("addr").and_then(address).zip(length);
-                network.and_then(|(at, length)| IpNet::new(at, length).ok()).map(Value::Network)
-            } else if let Some(ends) = json.get("range") {
-                let ends = ends.get(0).and_then(address).zip(ends.get(1).and_then(address));
-                ends.map(|(from, to)| Value::Addresses(from, to))
-            } else {
-                address(json).map(|address| Value::Network(address.into()))
-            }
+    let addresses = || {
+        if let Some(prefix) = json.get("prefix") {
+            let length = prefix.get("len").and_then(Json::as_u64);
+            let length = length.and_then(|length| u8::try_from(length).ok());
+            let network = prefix.get("addr").and_then(address).zip(length);
+            network.and_then(|(at, length)| IpNet::new(at, length).ok()).map(Value::Network)
+        } else if let Some(ends) = json.get("range") {
+            let ends = ends.get(0).and_then(address).zip(ends.get(1).and_then(address));
+            ends.map(|(from, to)| Value::Addresses(from, to))
+        } else {
+            address(json).map(|address| Value::Network(address.into()))
         }
-        Field::Interface
-        | Field::Protocol
-        | Field::Family
-        | Field::State
-        | Field::DestinationType
-        | Field::Unknown => json.as_str().map(|text| Value::Text(text.into())),
     };
-    found.unwrap_or(Value::Unknown)
+    Value::read(field, || range(json), addresses, || json.as_str().map(str::to_owned))
 }
 
 /// A port, or a range of ports.

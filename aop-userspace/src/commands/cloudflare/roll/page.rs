@@ -138,7 +138,8 @@ fn said(record: &RollRecord, step: RollStep) -> String {
             hosts => format!("peers presented it to {hosts} hosts"),
         },
         RollStep::Settled => {
-            format!("the old one was not presented for {:.1} s", record.settle_ms as f64 / 1000.0)
+            let settle = Duration::from_millis(record.settle_ms).as_secs_f32();
+            format!("the old one was not presented for {settle:.1} s")
         }
         RollStep::Done => {
             let old = record.before.certificates.iter().filter(|it| it.replaced).count();

@@ -1,0 +1,229 @@
+//! From one level to another and back, the trust of this host, undo, other hosts, and dry runs.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use aop_tests::child;
+use aop_tests::cloudflare_api::{Delays, Fault, PlannedFault};
+use serde_json::json;
+
+use super::{PATIENCE, Scene, ZONE, on_roll_stage, steps};
+
+impl Scene<'_> {
+    /// The certificate with which the host of the site is associated.
+    fn associated(&self) -> Option<String> {
+        self.api.edit_zone(ZONE, |zone| {
+            let last = zone.associations.iter().rev().find(|it| it.host == ZONE)?;
+            last.enabled.is_some().then(|| last.certificate.clone())
+        })
+    }
+
+    /// Cloudflare presents the certificate of the edge as its global one, and no other.
+    fn global(&self) -> Result<()> {
+        self.reset()?;
+        let edge = super::super::read(&self.stage.lab.pki.edge)?;
+        self.api.edit(|state| state.global = Some(edge));
+        self.change(|zone| {
+            zone.certificates.clear();
+            (zone.zone, zone.global) = (false, true);
+        });
+        Ok(())
+    }
+}
+
+#[test]
+fn from_global_to_zone_to_host_and_back_no_request_is_lost() {
+    on_roll_stage(|scene| {
+        let claim = || -> Result<()> {
+            scene.global()?;
+            scene.roll(&[])?.success().context("global to zone")?;
+            let zone = scene.stored();
+            ensure!(zone.len() == 1 && !zone[0].of_hosts, "{zone:?}");
+            ensure!(scene.api.presented(ZONE).is_some_and(|it| it.level == "zone"));
+
+            scene.roll(&["--level", "host"])?.success().context("zone to host")?;
+            let both = scene.stored();
+            ensure!(both.len() == 2 && both[1].of_hosts, "the zone's stays: {both:?}");
+            ensure!(scene.associated().as_ref() == Some(&both[1].id));
+            ensure!(scene.api.presented(ZONE).is_some_and(|it| it.level == "host"));
+
+            // Without a level it stays what it is.
+            scene.roll(&[])?.success().context("host to host")?;
+            let next = scene.stored();
+            ensure!(next.len() == 2 && next[1].id != both[1].id, "{next:?}");
+            ensure!(scene.associated().as_ref() == Some(&next[1].id));
+            let error = scene.roll(&["--level", "zone"])?;
+            ensure!(error.code == 1 && error.errors.contains("back --level zone"), "{error:?}");
+
+            scene.roll_verb("back", &["--level", "zone"])?.success().context("back to zone")?;
+            ensure!(scene.associated().is_none(), "still associated");
+            let left = scene.stored();
+            ensure!(left.len() == 1 && left[0].id == zone[0].id, "{left:?}");
+
+            // No certificate of Cloudflare's own can be presented here, so this waits for one.
+            let back = scene.roll_verb("back", &["--level", "global", "--wait", "1s"])?;
+            ensure!(back.code == 1 && back.text().contains("cloudflare-global"), "{back:?}");
+            ensure!(back.text().contains("waits for a pull"), "{back:?}");
+            let text = fs::read_to_string(scene.stage.daemon.config_path())?;
+            ensure!(text.contains("\"cloudflare-global\""), "{text}");
+            scene.roll(&["--undo"])?.success().context("undo")?;
+            ensure!(scene.api.presented(ZONE).is_some_and(|it| it.level == "zone"));
+            Ok(())
+        };
+        let ((), served) = scene.under_load(claim)?;
+        eprintln!("{served} requests through five changes of level, none lost");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_new_client_ca_is_trusted_before_its_certificate_is_presented() {
+    on_roll_stage(|scene| {
+        let foreign = scene.stage.lab.pki.foreign_ca.clone();
+        scene.configure_ca(&foreign)?;
+        let file = scene.stage.daemon.config_path();
+        let before = format!("# kept\n{}", fs::read_to_string(&file)?);
+        scene.stage.daemon.write(&before)?;
+        let (done, _) = scene.under_load(|| scene.roll(&[]))?;
+        let screen = done.success()?.text();
+        scene.is_rolled()?;
+        let after = fs::read_to_string(&file)?;
+        let own = format!("{:?}", scene.stage.lab.pki.client_ca);
+        let added = before.replacen(&own, &format!("{own}, {foreign:?}"), 1);
+        ensure!(after == added, "{after}");
+        ensure!(screen.contains("added \""), "{screen}");
+        ensure!(screen.contains("no certificate at Cloudflare needs"), "{screen}");
+        ensure!(scene.stage.daemon.log().contains("reloaded"), "no reload");
+        // Rules that the new certificate cannot meet: nothing is written and nothing uploaded.
+        scene.reset()?;
+        let text = before.replacen("upstream = ", "require_cn = \"other\"\nupstream = ", 1);
+        scene.stage.daemon.write(&text)?;
+        let stopped = scene.roll(&[])?;
+        ensure!(stopped.code == 1 && stopped.text().contains("would refuse"), "{stopped:?}");
+        ensure!(fs::read_to_string(&file)? == text, "the configuration was changed");
+        ensure!(scene.stored().len() == 1, "something was uploaded");
+        Ok(())
+    });
+}
+
+#[test]
+fn undo_at_each_step_brings_back_what_was_before() {
+    on_roll_stage(|scene| {
+        let minute = Duration::from_secs(60);
+        let slow = Delays { deployment: minute, ..Delays::default() };
+        let refuse = || Fault::Refuse(400, 1404, "no");
+        let claim = || -> Result<usize> {
+            let mut tried = 0;
+            for global in [false, true] {
+                for step in ["trusted", "uploaded", "active", "switched_on", "seen"] {
+                    if global {
+                        scene.global()?
+                    } else {
+                        scene.reset()?
+                    }
+                    let mut more = vec!["--wait", "2s"];
+                    match step {
+                        "trusted" => scene.api.plan(PlannedFault::next(refuse()).on("POST", "")),
+                        "uploaded" => scene.api.edit(|state| state.delays = slow),
+                        "active" => scene.api.plan(PlannedFault::next(refuse()).on("PUT", "")),
+                        "switched_on" => more.extend(["--wait-for", "2"]),
+                        _ => more.extend(["--settle", "1m"]),
+                    }
+                    let done = scene.roll(&more)?;
+                    let at = format!("{step}, global {global}");
+                    // Where the zone is on already, nothing has to be switched.
+                    if step == "active" && !global {
+                        done.success().context(at)?;
+                        continue;
+                    }
+                    ensure!(done.code == 1, "{at}: {done:?}");
+                    let reached = steps(&scene.record()?);
+                    ensure!(reached.last().map(String::as_str) == Some(step), "{at}: {reached:?}");
+                    scene.api.heal();
+                    scene.api.edit(|state| state.delays = Delays::default());
+                    let undone = scene.roll(&["--undo"])?.success().context(at.clone())?;
+                    ensure!(undone.text().contains("as it was before"), "{undone:?}");
+                    let stored = scene.stored();
+                    match global {
+                        true => ensure!(stored.is_empty(), "{at}: {stored:?}"),
+                        false => {
+                            ensure!(stored.len() == 1 && stored[0].id == scene.edge, "{at}");
+                        }
+                    }
+                    let (zone, on) = scene.api.edit_zone(ZONE, |it| (it.zone, it.global));
+                    ensure!((zone, on) == (!global, global), "{at}: {zone} {on}");
+                    ensure!(!scene.records().join("example.com.json").exists(), "{at}");
+                    tried += 1;
+                }
+            }
+            Ok(tried)
+        };
+        let (tried, served) = scene.under_load(claim)?;
+        eprintln!("{tried} rolls undone, {served} requests, none lost");
+        let error = scene.roll(&["--undo"])?;
+        ensure!(error.code == 1 && error.errors.contains("nothing to undo"), "{error:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_roll_waits_for_other_hosts_and_their_reports() {
+    on_roll_stage(|scene| {
+        let report = |name: &str, document: &str| -> Result<_> {
+            let mut command = scene.stage.lab.origin().command(scene.stage.daemon.program());
+            command.args(["cloudflare", "report", "--site", ZONE, "--from", name, "--config"]);
+            command.arg(scene.stage.daemon.config_path());
+            child::finish(command, document.as_bytes(), PATIENCE)
+        };
+        let early = report("web2", "{\"sites\": []}")?;
+        ensure!(early.code == 1 && early.errors.contains("no roll is under way"), "{early:?}");
+        let more = ["--wait-for", "2", "--wait", "2s"];
+        let (waiting, _) = scene.under_load(|| scene.roll(&more))?;
+        ensure!(waiting.code == 1 && waiting.text().contains("1 of 2 hosts"), "{waiting:?}");
+        ensure!(scene.stored().len() == 2, "the old one was deleted");
+        // This host's view stands for that of the other one.
+        let seen = scene.stage.daemon.must_run("identities --json")?;
+        let bad = report("web2", "{}")?;
+        ensure!(bad.code == 1 && bad.errors.contains("aop identities --json"), "{bad:?}");
+        ensure!(report("../web2", &seen)?.code == 2, "a name that is a path");
+        report("web2", &seen)?.success()?;
+        let ((), _) = scene.under_load(|| {
+            let waiting = scene.roll(&more)?;
+            ensure!(waiting.text().contains(" seen "), "{waiting:?}");
+            // A report that is older than the settling time proves nothing about the old one.
+            ensure!(waiting.code == 1 && waiting.text().contains("no more"), "{waiting:?}");
+            report("web2", &scene.stage.daemon.must_run("identities --json")?)?.success()?;
+            scene.roll(&["--wait-for", "2"])?.success()?;
+            Ok(())
+        })?;
+        scene.is_rolled()
+    });
+}
+
+#[test]
+fn a_dry_run_shows_each_call_without_secrets_and_changes_nothing() {
+    on_roll_stage(|scene| {
+        let before = fs::read_to_string(scene.stage.daemon.config_path())?;
+        let screen = scene.roll(&["--dry-run"])?.success()?.text();
+        eprintln!("{screen}");
+        let base = scene.api.url();
+        let zone = scene.api.edit_zone(ZONE, |zone| zone.id.clone());
+        let path = format!("{base}/zones/{zone}/origin_tls_client_auth");
+        let body = json!({"certificate": "(the new certificate)", "private_key": "(secret)"});
+        for wanted in [
+            format!("POST {path}"),
+            body.to_string(),
+            format!("DELETE {path}/{}", scene.edge),
+            "wait for a pull with the new certificate".to_owned(),
+        ] {
+            ensure!(screen.contains(&wanted), "{wanted} is not in {screen}");
+        }
+        ensure!(scene.api.calls().iter().all(|call| call.method == "GET"), "it changed something");
+        ensure!(!scene.records().exists(), "it left a record");
+        ensure!(fs::read_to_string(scene.stage.daemon.config_path())? == before);
+        let screen = scene.roll(&["--dry-run", "--level", "host"])?.success()?.text();
+        ensure!(screen.contains(&format!("PUT {path}/hostnames")), "{screen}");
+        Ok(())
+    });
+}
