@@ -42,7 +42,9 @@ impl Scene<'_> {
     }
 
     fn line(&self, verb: &str, more: &[&str]) -> Vec<String> {
-        let line = [&["cloudflare", verb, "--site", ZONE][..], &FAST, more].concat();
+        let fast = FAST.chunks(2).filter(|pair| !more.contains(&pair[0])).flatten().copied();
+        let fast: Vec<&str> = fast.collect();
+        let line = [&["cloudflare", verb, "--site", ZONE][..], &fast, more].concat();
         line.into_iter().map(str::to_owned).collect()
     }
 
@@ -131,6 +133,11 @@ impl Scene<'_> {
         })?;
         Ok((done, served.into_inner()))
     }
+}
+
+/// The words of a screen, whatever its lines.
+fn flat(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn steps(record: &Value) -> Vec<String> {

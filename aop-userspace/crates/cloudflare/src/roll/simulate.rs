@@ -110,10 +110,17 @@ fn uploaded(
 
 /// What is waited for happens: the edges follow, and a peer presents the certificate that is next.
 fn meet(record: &RollRecord, facts: &mut RollFacts, now: Timestamp) {
-    facts.certificates.retain(|(_, it)| it.status != DeploymentStatus::PendingDeletion);
-    facts.certificates.iter_mut().for_each(|(_, it)| it.status = DeploymentStatus::Active);
+    let mut late = false;
+    let mut follow = |status: &mut DeploymentStatus| {
+        late |= *status != DeploymentStatus::Active;
+        *status = DeploymentStatus::Active;
+    };
+    facts.certificates.iter_mut().for_each(|(_, it)| follow(&mut it.status));
     for (_, association) in &mut facts.associations {
-        association.iter_mut().for_each(|it| it.status = DeploymentStatus::Active);
+        association.iter_mut().for_each(|it| follow(&mut it.status));
+    }
+    if late {
+        return;
     }
     let old = record.before.certificates.iter().find_map(|it| {
         Some((it.serial.clone()?, it.spki_sha256.clone()?)).filter(|_| record.undo.is_some())

@@ -149,9 +149,7 @@ fn uploaded(
     list_lag: SignedDuration,
     now: Timestamp,
 ) -> Option<RollNext> {
-    if record.level().is_none() {
-        return None;
-    }
+    record.level()?;
     let ours: Vec<&UploadedCertificate> = facts.ours(record).collect();
     let known = ours.iter().copied().find(|it| Some(&it.id) == record.uploaded.as_ref());
     let active = ours.iter().copied().find(|it| it.status == DeploymentStatus::Active);
@@ -187,7 +185,14 @@ fn uploaded(
             ),
             "look at Cloudflare's status page; later, run this again after `--undo`",
         )),
-        other => Some(wait(format!("the edges to have the certificate; it is {other}"), None)),
+        other @ (DeploymentStatus::Initializing
+        | DeploymentStatus::PendingDeployment
+        | DeploymentStatus::PendingDeletion
+        | DeploymentStatus::Deleted
+        | DeploymentStatus::DeletionTimedOut
+        | DeploymentStatus::Unknown(_)) => {
+            Some(wait(format!("the edges to have the certificate; it is {other}"), None))
+        }
     })
 }
 

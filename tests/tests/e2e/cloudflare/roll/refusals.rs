@@ -6,13 +6,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use aop_tests::cloudflare_api::{Delays, Fault, PlannedFault};
 
-use super::{PATIENCE, Scene, ZONE, on_roll_stage};
+use super::{PATIENCE, Scene, ZONE, flat, on_roll_stage};
 
 /// The roll ends with code 1, and says all of this.
 fn fails(scene: &Scene<'_>, more: &[&str], said: &[&str]) -> Result<()> {
     let done = scene.roll(more)?;
     let text = format!("{}{}", done.text(), done.errors);
-    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let flat = flat(&text);
     ensure!(done.code == 1, "{done:?}");
     for text in said {
         ensure!(flat.contains(text), "{text:?} is not in: {flat}");
@@ -102,8 +102,8 @@ fn bad_input_is_named_with_its_cure() {
         fails(scene, &[], &["this token sees no zone example.com", "in another account"])?;
         scene.change(|_| ());
         for (code, text, cure) in [
-            (1401, "missing leaf certificate", "upload the leaf that this CA issued"),
-            (1402, "the key is weak", "upload an X.509 v3 leaf"),
+            (1401, "missing leaf certificate", "pload the leaf that this CA issued"),
+            (1402, "the key is weak", "Upload an X.509 v3 leaf"),
         ] {
             scene.reset()?;
             scene.api.plan(PlannedFault::next(Fault::Refuse(400, code, text)).on("POST", ""));
@@ -112,7 +112,7 @@ fn bad_input_is_named_with_its_cure() {
         }
         scene.reset()?;
         let other = scene.roll_verb("roll", &["--ca", "/nowhere/ca.pem"])?;
-        ensure!(other.code == 1 && other.text().contains("aop ca issue --csr"), "{other:?}");
+        ensure!(other.code == 1 && flat(&other.text()).contains("aop ca issue --csr"), "{other:?}");
         scene.reset()?;
         let back = scene.roll_verb("back", &["--level", "zone"])?;
         ensure!(back.code == 1 && back.errors.contains("nothing to go back from"), "{back:?}");
@@ -129,7 +129,7 @@ fn a_ca_on_another_host_signs_a_request() {
         scene.configure_ca(&ca)?;
         let csr = scene.records().join("example.com.csr");
         let waiting = scene.roll(&[])?;
-        let said = waiting.text().split_whitespace().collect::<Vec<_>>().join(" ");
+        let said = flat(&waiting.text());
         ensure!(waiting.code == 1 && said.contains("aop ca issue --csr"), "{said}");
         ensure!(said.contains(&csr.display().to_string()), "{said}");
         let first = fs::read(&csr)?;
