@@ -166,8 +166,8 @@ pub fn in_use(site: &SiteAtCloudflare) -> Option<(InUse, String)> {
         for host in &zone.hosts {
             let (level, presented) = match host.presents {
                 PresentedLevel::Zone => {
-                    // Of several, Cloudflare presents the one that was deployed last. One on its way
-                    // is the successor: another host of ours may have uploaded it.
+                    // Of several, Cloudflare presents the one that was deployed last. One on its
+                    // way is the successor: another host of ours may have uploaded it.
                     let of_zone = zone.certificates.iter().filter(|it| {
                         it.level == PresentedLevel::Zone
                             && (it.status == DeploymentStatus::Active || is_coming(it))
