@@ -184,7 +184,10 @@ impl Roller {
                     record.uploaded = Some(id);
                     record.store(&self.paths.state)?;
                 }
-                other => return Ok(Some(other)),
+                other @ (RollNext::Wait { .. }
+                | RollNext::Stopped { .. }
+                | RollNext::Done
+                | RollNext::Undone) => return Ok(Some(other)),
             }
         }
     }

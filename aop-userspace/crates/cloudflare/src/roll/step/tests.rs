@@ -49,6 +49,7 @@ fn seen(name: &str, second: i64) -> SeenIdentity {
         first_seen: at(second),
         last_seen: at(second),
         pulls: 1,
+        roll: None,
     }
 }
 
