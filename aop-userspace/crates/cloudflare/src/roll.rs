@@ -7,6 +7,7 @@
 mod facts;
 mod gather;
 mod record;
+mod record_file;
 mod report;
 mod simulate;
 mod step;
@@ -15,9 +16,10 @@ mod undo;
 pub use facts::{RollFacts, SiteTrust};
 pub use gather::{ConfigText, exact_hosts, unused_client_cas};
 pub use record::{
-    Announced, HostBefore, KnownCertificate, RollBefore, RollError, RollLeaf, RollRecord,
-    RollRecordError, RollStep, RollTarget, StepTime,
+    Announced, HostBefore, KnownCertificate, RollBefore, RollError, RollLeaf, RollRecord, RollStep,
+    RollTarget, StepTime,
 };
+pub use record_file::RollRecordError;
 pub use report::HostReport;
 pub use simulate::plan;
 pub use step::{RollAction, RollNext, next};

@@ -7,7 +7,7 @@ use aop_api::SeenIdentities;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::record::{RollRecord, RollRecordError};
+use super::{record::RollRecord, record_file::RollRecordError};
 
 const EXTENSION: &str = "report";
 

@@ -113,19 +113,15 @@ fn active() -> (RollRecord, RollFacts) {
 }
 
 fn stops(record: &RollRecord, facts: &RollFacts, text: &str) {
-    match next(record, facts, LAG, at(1)) {
-        RollNext::Stopped { why, cure } => {
-            assert!(why.contains(text) && !cure.is_empty(), "{why}; {cure}");
-        }
-        other => panic!("{other:?}, and not {text:?}"),
-    }
+    let then = next(record, facts, LAG, at(1));
+    let RollNext::Stopped { why, cure } = then else { panic!("{then:?}, and not {text:?}") };
+    assert!(why.contains(text) && !cure.is_empty(), "{why}; {cure}");
 }
 
 fn waits(record: &RollRecord, facts: &RollFacts, second: i64, text: &str) {
-    match next(record, facts, LAG, at(second)) {
-        RollNext::Wait { what, .. } => assert!(what.contains(text), "{what}"),
-        other => panic!("{other:?}, and not {text:?}"),
-    }
+    let then = next(record, facts, LAG, at(second));
+    let RollNext::Wait { what, .. } = then else { panic!("{then:?}, and not {text:?}") };
+    assert!(what.contains(text), "{what}");
 }
 
 fn acts(record: &RollRecord, facts: &RollFacts, second: i64, action: RollAction) {
