@@ -21,8 +21,8 @@ pub enum Fault {
     CutWithin,
     /// The right answer, after this time.
     Late(Duration),
-    /// The caller is killed ([`CloudflareApi::set_caller`](super::CloudflareApi::set_caller)) before
-    /// the call has an effect.
+    /// The caller is killed before the call has an effect; see
+    /// [`CloudflareApi::set_caller`](super::CloudflareApi::set_caller).
     KillBefore,
     /// The same, after the call had its effect.
     KillAfter,

@@ -80,7 +80,7 @@ fn keep(bill: &mut Value, built: &BTreeSet<String>) -> Result<()> {
     if let Some(dependencies) = bill["dependencies"].as_array_mut() {
         dependencies.retain(|one| is_kept(&one["ref"]));
         for one in dependencies {
-            if let Some(on) = one["dependsOn"].as_array_mut() {
+            if let Some(on) = one.get_mut("dependsOn").and_then(Value::as_array_mut) {
                 on.retain(is_kept);
             }
         }

@@ -55,6 +55,8 @@ pub(super) const PLAN: Plan = Plan {
         Leave("aop cloudflare roll --site example.com --level zone", API),
         Leave("ssh web2", API),
         Leave("aop cloudflare roll --site example.com --certificate", API),
+        Leave("[cloudflare]", API),
+        Leave("aop cloudflare renew", API),
         Type("aop ca request"),
     ],
 };
