@@ -1,4 +1,4 @@
-//! What is true now: at Cloudflare, in the configuration, and at the daemon.
+//! The facts of now: at Cloudflare, in the configuration, and at the daemon.
 
 use aop_api::{DeploymentStatus, IdentityLevel, SeenIdentity, SslMode};
 use aop_config::Host;

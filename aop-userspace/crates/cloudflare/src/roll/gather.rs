@@ -80,7 +80,7 @@ impl Client {
         Ok(false)
     }
 
-    /// What is at Cloudflare before a roll of `site`.
+    /// The state of Cloudflare before a roll of `site`.
     ///
     /// # Errors
     /// A call fails.

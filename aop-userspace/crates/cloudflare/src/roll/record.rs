@@ -38,7 +38,7 @@ pub struct RollRecord {
     pub dropped: Vec<CertificateId>,
     /// How many uploads ended as `deployment_timed_out`.
     pub timed_out: u32,
-    /// What was there before.
+    /// The state before the roll.
     pub before: RollBefore,
     /// When each step was reached, in this order. The last one is the state.
     pub steps: Vec<StepTime>,
@@ -122,7 +122,7 @@ pub struct Announced {
     pub answered: bool,
 }
 
-/// What was at Cloudflare before.
+/// The state of Cloudflare before the roll.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RollBefore {
     /// Whether the global certificate was switched on.

@@ -1,4 +1,4 @@
-//! What other hosts have seen: a file for each, beside the record. The roll that waits for them
+//! The views of other hosts: a file for each, beside the record. The roll that waits for them
 //! holds the record.
 
 use std::{fs, io, path::Path};

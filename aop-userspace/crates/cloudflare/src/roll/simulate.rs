@@ -15,7 +15,7 @@ const MOST_TURNS: usize = 1000;
 /// What stands for a leaf that is not made yet, and for its identifier.
 const NEW: &str = "new";
 
-/// What a roll will do and wait for, to its end.
+/// All that a roll will do and wait for, to its end.
 #[must_use]
 pub fn plan(mut record: RollRecord, mut facts: RollFacts, mut now: Timestamp) -> Vec<RollNext> {
     let mut planned = Vec::new();

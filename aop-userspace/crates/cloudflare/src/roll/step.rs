@@ -16,7 +16,7 @@ use crate::{AssociationChange, CertificateId, CertificateLevel, UploadedCertific
 /// How often a leaf is uploaded again after `deployment_timed_out`.
 const MOST_TIMED_OUT: u32 = 3;
 
-/// What comes next.
+/// The next thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RollNext {
     /// Do this; then look again.
@@ -27,7 +27,7 @@ pub enum RollNext {
     Found(CertificateId),
     /// Wait for this.
     Wait {
-        /// What is waited for.
+        /// The event that is waited for.
         what: String,
         /// When it is over at the latest, if that is known.
         until: Option<Timestamp>,
@@ -265,7 +265,7 @@ fn switched_on(record: &RollRecord, facts: &RollFacts) -> Option<RollNext> {
     reached(record, RollStep::SwitchedOn)
 }
 
-/// What the associations still lack.
+/// The changes that the associations still lack.
 fn association_changes(record: &RollRecord, facts: &RollFacts) -> Vec<AssociationChange> {
     let change = |(host, now): &(aop_config::Host, Option<crate::HostAssociation>)| {
         let now = now.as_ref().filter(|it| it.enabled.is_some());

@@ -12,7 +12,7 @@ use super::turns::{Current, Roller};
 /// The most hosts that one certificate can have at Cloudflare.
 const MOST_HOSTS: usize = 100;
 
-/// What the command line asks for.
+/// The wish of the command line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// A new certificate at the level that the site has.

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::turns::{Current, Roller};
 use crate::commands::ca::{PassphraseFile, open_ca};
 
-/// Where the leaf comes from.
+/// The source of the leaf.
 pub(super) struct Issuing {
     pub(super) ca: Option<PathBuf>,
     pub(super) ca_key: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! What a roll prints: a line for each step, or the document at its end.
+//! The output of a roll: a line for each step, or the document at its end.
 
 use std::time::Duration;
 
@@ -111,7 +111,7 @@ impl Screen {
     }
 }
 
-/// What a step is, for this roll.
+/// The text of a step, for this roll.
 fn said(record: &RollRecord, step: RollStep) -> String {
     let leaf = record.leaf.as_ref();
     match step {

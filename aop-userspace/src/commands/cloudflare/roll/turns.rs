@@ -51,7 +51,7 @@ pub(super) struct Current {
     pub(super) config: Config,
 }
 
-/// How the turns ended.
+/// The end of the turns.
 pub(super) struct Ended {
     pub(super) state: RollState,
     pub(super) waits_for: Option<String>,
