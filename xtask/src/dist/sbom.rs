@@ -62,7 +62,7 @@ fn keep(bill: &mut Value, built: &BTreeSet<String>) -> Result<()> {
     let word = |component: &Value, field: &str| component[field].as_str().map(str::to_owned);
     let crate_of = |one: &Value| Some(format!("{} {}", word(one, "name")?, word(one, "version")?));
     let (mut listed, mut removed) = (BTreeSet::new(), BTreeSet::new());
-    if let Some(components) = bill["components"].as_array_mut() {
+    if let Some(components) = bill.get_mut("components").and_then(Value::as_array_mut) {
         components.retain(|one| match crate_of(one).filter(|name| built.contains(name)) {
             Some(name) => {
                 listed.insert(name);
@@ -77,7 +77,7 @@ fn keep(bill: &mut Value, built: &BTreeSet<String>) -> Result<()> {
     let missing: Vec<_> = built.difference(&listed).map(String::as_str).collect();
     ensure!(missing.is_empty(), "the bill of materials lacks {}", missing.join(", "));
     let is_kept = |of: &Value| of.as_str().is_none_or(|of| !removed.contains(of));
-    if let Some(dependencies) = bill["dependencies"].as_array_mut() {
+    if let Some(dependencies) = bill.get_mut("dependencies").and_then(Value::as_array_mut) {
         dependencies.retain(|one| is_kept(&one["ref"]));
         for one in dependencies {
             if let Some(on) = one.get_mut("dependsOn").and_then(Value::as_array_mut) {
