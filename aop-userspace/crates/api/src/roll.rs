@@ -26,11 +26,11 @@ pub struct RollResult {
     pub not_after: Option<Timestamp>,
     /// Its identifier at Cloudflare.
     pub certificate: Option<String>,
-    /// What the roll waits for.
+    /// The event that the roll waits for.
     pub waits_for: Option<String>,
     /// Why it cannot go on.
     pub stopped: Option<String>,
-    /// What to do then.
+    /// The cure.
     pub cure: Option<String>,
     /// The last failure of a call, unless a later one succeeded.
     pub last_error: Option<String>,

@@ -14,7 +14,7 @@ use crate::{CertificateLevel, RenewalRecord, RollRecord, RollStep, SiteRenewal};
 /// The timer runs a pass each hour.
 const STALE: SignedDuration = SignedDuration::from_hours(48);
 
-/// What is recorded of the sites' own certificates.
+/// The records of the sites' own certificates.
 #[derive(Debug, Default)]
 pub struct OwnCertificates {
     rolls: Vec<RollRecord>,

@@ -122,7 +122,7 @@ impl RenewalRecord {
             .map_err(|error| format!("{}: {error}", state.join(NAME).display()))
     }
 
-    /// What is recorded of `site`.
+    /// The record of `site`.
     #[must_use]
     pub fn site(&self, site: &str) -> Option<&SiteRenewal> {
         self.sites.iter().find(|it| it.site == site)

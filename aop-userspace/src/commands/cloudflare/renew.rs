@@ -282,7 +282,7 @@ fn rolls_of_zones(state: &Path) -> Vec<(String, String)> {
     running.map(|it| (it.zone.as_str().to_owned(), it.site)).collect()
 }
 
-/// What the last pass knew of the certificate in use.
+/// The certificate in use, as the last pass knew it.
 fn known(last: Option<&SiteRenewal>) -> Option<InUse> {
     last.and_then(|it| Some(InUse { level: it.level?, ends: it.ends? }))
 }

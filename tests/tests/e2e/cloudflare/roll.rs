@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use super::{Scene, TOKEN, ZONE, on_cloudflare_stage};
 
-/// How long a roll may take here.
+/// The longest time that a roll may take here.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs `claim` where rolls can be made: with the client CA of the stage and its key.

@@ -27,7 +27,7 @@ pub struct RollFacts {
     pub trust: Vec<SiteTrust>,
     /// The certificates that those sites have seen.
     pub identities: Vec<SeenIdentity>,
-    /// What other hosts have reported.
+    /// The reports of other hosts.
     pub reports: Vec<HostReport>,
 }
 
@@ -77,7 +77,7 @@ impl RollFacts {
         here.filter(|it| is_target(record, it)).map(|it| it.last_seen).max()
     }
 
-    /// How many hosts, this one among them, saw the target at `since` or later.
+    /// The number of hosts, this one among them, that saw the target at `since` or later.
     pub(super) fn hosts_with_target(&self, record: &RollRecord, since: Timestamp) -> usize {
         let sees = |report: &&HostReport| {
             let seen = of_report(record, report).filter(|it| is_target(record, it));

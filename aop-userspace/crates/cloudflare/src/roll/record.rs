@@ -36,13 +36,13 @@ pub struct RollRecord {
     pub uploaded: Option<CertificateId>,
     /// Uploads of ours that were deleted again: timed out, or doubled by a lost answer.
     pub dropped: Vec<CertificateId>,
-    /// How many uploads ended as `deployment_timed_out`.
+    /// The number of uploads that ended as `deployment_timed_out`.
     pub timed_out: u32,
     /// The state before the roll.
     pub before: RollBefore,
     /// When each step was reached, in this order. The last one is the state.
     pub steps: Vec<StepTime>,
-    /// How many hosts must have seen the target, this one among them.
+    /// The number of hosts that must have seen the target, this one among them.
     pub wait_for: u32,
     /// Milliseconds for which the old certificates must not have been seen.
     pub settle_ms: u64,

@@ -12,7 +12,7 @@ use crate::{CertificateId, HostAssociation, LeafFacts, UploadedCertificate};
 
 /// More turns than any roll takes.
 const MOST_TURNS: usize = 1000;
-/// What stands for a leaf that is not made yet, and for its identifier.
+/// A text in place of a leaf that is not made yet, and of its identifier.
 const NEW: &str = "new";
 
 /// All that a roll will do and wait for, to its end.
@@ -108,7 +108,7 @@ fn uploaded(
     UploadedCertificate { id, status, uploaded_on, expires_on, leaf: Some(facts) }
 }
 
-/// What is waited for happens: the edges follow, and a peer presents the certificate that is next.
+/// Each wait ends well: the edges follow, and a peer presents the certificate that is next.
 fn meet(record: &RollRecord, facts: &mut RollFacts, now: Timestamp) {
     let mut late = false;
     let mut follow = |status: &mut DeploymentStatus| {

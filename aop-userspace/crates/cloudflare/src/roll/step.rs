@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{AssociationChange, CertificateId, CertificateLevel, UploadedCertificate};
 
-/// How often a leaf is uploaded again after `deployment_timed_out`.
+/// The most uploads after the first one that ended as `deployment_timed_out`.
 const MOST_TIMED_OUT: u32 = 3;
 
 /// The next thing to do.
@@ -36,7 +36,7 @@ pub enum RollNext {
     Stopped {
         /// The reason.
         why: String,
-        /// What to do.
+        /// The cure.
         cure: String,
     },
     /// The target is in place.

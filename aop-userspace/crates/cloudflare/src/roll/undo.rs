@@ -84,7 +84,7 @@ fn hides_old(record: &RollRecord) -> bool {
     record.target == RollTarget::Zone && record.before.zone_on
 }
 
-/// What was presented before must be presented again, if ours ever was.
+/// The certificate of before must be presented again, if ours ever was.
 fn old_seen_again(record: &RollRecord, facts: &RollFacts) -> Option<RollNext> {
     let presented = record.before.global_on
         || (record.before.zone_on && !record.before.certificates.is_empty())

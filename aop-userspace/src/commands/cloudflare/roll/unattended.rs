@@ -24,7 +24,7 @@ use crate::{
 const SETTLE: Duration = Duration::from_secs(600);
 const LIST_LAG: Duration = Duration::from_secs(60);
 
-/// How far a roll came.
+/// The end of a run of a roll.
 pub(in crate::commands::cloudflare) struct UnattendedRoll {
     pub(in crate::commands::cloudflare) record: RollRecord,
     pub(in crate::commands::cloudflare) state: RollState,
