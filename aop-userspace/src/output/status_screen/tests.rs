@@ -166,11 +166,11 @@ fn the_verdict_is_first_and_last_and_the_warnings_are_in_the_last_24_lines() {
     let screen = render_status(&full(), Colours::Off, COLUMNS);
     let lines: Vec<&str> = screen.lines().collect();
     assert!(lines[0].starts_with("aop 0.1.0: WARNING: observing, up 300 d 0 h"), "{screen}");
-    assert_eq!(lines.last(), Some(&"WARNING: 6 warnings above"), "{screen}");
+    assert_eq!(lines.last(), Some(&"WARNING: 7 warnings above"), "{screen}");
     let first_warning = lines.iter().position(|line| line.starts_with("! ")).expect("a warning");
     assert!(lines.len() - first_warning <= 24, "{screen}");
     let warnings = lines.iter().filter(|line| line.starts_with("! ")).count();
-    assert_eq!(warnings, 6, "{screen}");
+    assert_eq!(warnings, 7, "{screen}");
 }
 
 #[test]
@@ -180,11 +180,11 @@ fn the_verdict_names_each_failure() {
     status.interfaces[0].attached = false;
     status.interfaces[0].state = aop_api::InterfaceState::Foreign;
     let screen = render_status(&status, Colours::Off, COLUMNS);
-    let last = "CRITICAL: packets are not filtered; 4 warnings above";
+    let last = "CRITICAL: packets are not filtered; 5 warnings above";
     assert_eq!(screen.lines().last(), Some(last), "{screen}");
     let line = check_line(&status, &status.health(Timestamp::now()));
     assert!(line.starts_with("AOP CRITICAL - packets are not filtered; open to 2001:"), "{line}");
-    assert!(line.ends_with(" (and 3 more: `aop status`)"), "{line}");
+    assert!(line.ends_with(" (and 4 more: `aop status`)"), "{line}");
 }
 
 #[test]
@@ -193,6 +193,7 @@ fn the_check_is_one_line_without_the_mark_of_figures() {
     status.warnings = vec!["one|two\nthree".into()];
     (status.openings, status.modes.pending) = (Vec::new(), None);
     (status.last_crash, status.last_reload) = (None, None);
+    status.cloudflare.clear();
     let line = check_line(&status, &status.health(Timestamp::now()));
     assert_eq!(
         line,
