@@ -12,6 +12,9 @@ use crate::{command, workspace};
 
 const VERSION: &str = "0.13.2";
 
+/// Folders with good inputs, by target.
+const SEEDS: [(&str, &str); 1] = [("nginx", "aop-userspace/crates/import/configurations")];
+
 pub(super) fn run(targets: &[&str], seconds: u32) -> Result<()> {
     let program = ready()?;
     for target in targets {
@@ -21,10 +24,14 @@ pub(super) fn run(targets: &[&str], seconds: u32) -> Result<()> {
         fuzz.current_dir(workspace::root()).env("RUSTC_BOOTSTRAP", "1");
         fuzz.env("CARGO_TARGET_DIR", workspace::target().join("fuzz"));
         fuzz.args(["run", "--sanitizer", "none", target]);
-        // libFuzzer writes new inputs into the first directory, and starts from both.
+        // libFuzzer writes new inputs into the first directory, and starts from all.
         let corpus = workspace::root().join("fuzz/corpus").join(target);
         fs::create_dir_all(&corpus).with_context(|| format!("cannot make {}", corpus.display()))?;
-        fuzz.args([format!("fuzz/corpus/{target}"), format!("fuzz/regressions/{target}")]);
+        fuzz.arg(format!("fuzz/corpus/{target}"));
+        let seeds = SEEDS.iter().filter(|(of, _)| of == target).map(|(_, folder)| (*folder).into());
+        let folders = seeds.chain([format!("fuzz/regressions/{target}")]);
+        // A target that has not crashed yet has no folder of regressions.
+        fuzz.args(folders.filter(|folder| workspace::root().join(folder).is_dir()));
         fuzz.args([
             "--",
             &format!("-max_total_time={seconds}"),
