@@ -30,7 +30,9 @@ pub(super) fn make(package: &Path, target: &str) -> Result<PathBuf> {
     write.arg("--manifest-path").arg(&manifest).current_dir(workspace::root());
     write.env(build::EPOCH, build::epoch()?.to_string());
     command::run(&mut write)?;
-    let text = collect(&manifest)?;
+    // Its names of our crates have this folder in them.
+    let here = format!("file://{}", workspace::root().display());
+    let text = collect(&manifest)?.replace(&here, "file://.");
     let mut bill: Value = serde_json::from_str(&text).context("cargo-cyclonedx wrote no JSON")?;
     let built = crates(target)?;
     keep(&mut bill, &built)?;
