@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use aop_tests::child;
 use aop_tests::cloudflare_api::{Delays, Fault, PlannedFault};
+use aop_tests::wait;
 use serde_json::json;
 
 use super::{PATIENCE, Scene, ZONE, flat, on_roll_stage, steps};
@@ -122,7 +123,9 @@ fn undo_at_each_step_brings_back_what_was_before() {
                     } else {
                         scene.reset()?
                     }
-                    let mut more = vec!["--wait", if step == "seen" { "6s" } else { "2s" }];
+                    // Where the zone is on already, nothing has to be switched.
+                    let is_whole = step == "active" && !global;
+                    let mut more = vec!["--wait", if is_whole { "1m" } else { "2s" }];
                     match step {
                         "trusted" => scene.api.plan(PlannedFault::next(refuse()).on("POST", "")),
                         "uploaded" => scene.api.edit(|state| state.delays = slow),
@@ -130,18 +133,31 @@ fn undo_at_each_step_brings_back_what_was_before() {
                         "switched_on" => more.extend(["--wait-for", "2"]),
                         _ => more.extend(["--settle", "1m"]),
                     }
-                    let done = scene.roll(&more)?;
                     let at = format!("{step}, global {global}");
-                    // Where the zone is on already, nothing has to be switched.
-                    if step == "active" && !global {
-                        done.success().context(at)?;
+                    if is_whole {
+                        scene.roll(&more)?.success().context(at)?;
                         continue;
                     }
-                    ensure!(done.code == 1, "{at}: {done:?}");
-                    let reached = steps(&scene.record()?);
-                    ensure!(reached.last().map(String::as_str) == Some(step), "{at}: {reached:?}");
+                    // A busy machine may need more than one run to come there.
+                    let look = || -> Result<Option<()>> {
+                        let done = scene.roll(&more)?;
+                        ensure!(done.code == 1, "{at}: {done:?}");
+                        let reached = steps(&scene.record()?);
+                        Ok((reached.last().map(String::as_str) == Some(step)).then_some(()))
+                    };
+                    wait::until(&at, PATIENCE, || look().transpose())??;
                     scene.api.heal();
                     scene.api.edit(|state| state.delays = Delays::default());
+                    tried += 1;
+                    // Nobody here has the key of Cloudflare's global certificate: it never arrives.
+                    if global && matches!(step, "switched_on" | "seen") {
+                        let undone = scene.roll(&["--undo", "--wait", "3s"])?;
+                        let waits = "waits for a pull with the old certificate";
+                        ensure!(flat(&undone.text()).contains(waits), "{at}: {undone:?}");
+                        ensure!(!scene.api.edit_zone(ZONE, |it| it.zone), "{at}: still on");
+                        ensure!(scene.stored().len() == 1, "{at}: deleted before it was replaced");
+                        continue;
+                    }
                     let undone = scene.roll(&["--undo"])?.success().context(at.clone())?;
                     ensure!(undone.text().contains("as it was before"), "{undone:?}");
                     let stored = scene.stored();
@@ -154,13 +170,13 @@ fn undo_at_each_step_brings_back_what_was_before() {
                     let (zone, on) = scene.api.edit_zone(ZONE, |it| (it.zone, it.global));
                     ensure!((zone, on) == (!global, global), "{at}: {zone} {on}");
                     ensure!(!scene.records().join("example.com.json").exists(), "{at}");
-                    tried += 1;
                 }
             }
             Ok(tried)
         };
         let (tried, served) = scene.under_load(claim)?;
         eprintln!("{tried} rolls undone, {served} requests, none lost");
+        scene.reset()?;
         let error = scene.roll(&["--undo"])?;
         ensure!(error.code == 1 && error.errors.contains("nothing to undo"), "{error:?}");
         Ok(())
@@ -179,8 +195,16 @@ fn a_roll_waits_for_other_hosts_and_their_reports() {
         let early = report("web2", "{\"sites\": []}")?;
         ensure!(early.code == 1 && early.errors.contains("no roll is under way"), "{early:?}");
         let more = ["--wait-for", "2", "--wait", "2s"];
-        let (waiting, _) = scene.under_load(|| scene.roll(&more))?;
-        ensure!(waiting.code == 1 && flat(&waiting.text()).contains("1 of 2 hosts"), "{waiting:?}");
+        // A busy machine may need more than one run to come to a wait.
+        let until = |text: &str| {
+            let look = || -> Result<Option<()>> {
+                let waiting = scene.roll(&more)?;
+                ensure!(waiting.code == 1, "{waiting:?}");
+                Ok(flat(&waiting.text()).contains(text).then_some(()))
+            };
+            wait::until(text, PATIENCE, || look().transpose())?
+        };
+        scene.under_load(|| until("1 of 2 hosts"))?;
         ensure!(scene.stored().len() == 2, "the old one was deleted");
         // This host's view stands for that of the other one.
         let seen = scene.stage.daemon.must_run("identities --json")?;
@@ -189,13 +213,8 @@ fn a_roll_waits_for_other_hosts_and_their_reports() {
         ensure!(report("../web2", &seen)?.code == 2, "a name that is a path");
         report("web2", &seen)?.success()?;
         let ((), _) = scene.under_load(|| {
-            let waiting = scene.roll(&more)?;
-            ensure!(waiting.text().contains(" seen "), "{waiting:?}");
             // A report that is older than the settling time proves nothing about the old one.
-            ensure!(
-                waiting.code == 1 && flat(&waiting.text()).contains("seen the old one no more"),
-                "{waiting:?}"
-            );
+            until("seen the old one no more")?;
             report("web2", &scene.stage.daemon.must_run("identities --json")?)?.success()?;
             scene.roll(&["--wait-for", "2"])?.success()?;
             Ok(())
