@@ -40,7 +40,7 @@ pub fn write(state: &Path, name: &str, text: &[u8]) -> io::Result<()> {
     replace(state, name, text, 0o644)
 }
 
-/// As [`write`], for the owner alone: a file of mode 0600, in a directory of mode 0700.
+/// As [`write()`], for the owner alone: a file of mode 0600, in a directory of mode 0700.
 ///
 /// # Errors
 /// The I/O error of the system. The old document stays.
