@@ -147,7 +147,7 @@ mod tests {
             assert_eq!(fs::read(private.join("key")).expect("read"), text);
             let mode = |path: &Path| fs::metadata(path).expect("it").mode() & 0o7777;
             assert_eq!((mode(&private), mode(&private.join("key"))), (0o700, 0o600));
-            // What a crash of another version may have left.
+            // A crash of another version may have left them.
             fs::write(private.join(".key.new"), b"half").expect("written");
         }
     }
