@@ -13,7 +13,8 @@ use crate::output::{count, date};
 
 const DAY: u64 = 24 * 3600;
 
-/// The files that `[cloudflare]` of `config` would use; `None` if it names no token and renews nothing.
+/// The files that `[cloudflare]` of `config` would use; `None` if it names no token and renews
+/// nothing.
 pub(super) fn checked(config: &Config) -> Option<CheckedCloudflare> {
     let settings = &config.cloudflare;
     if settings.token_file.is_none() && settings.renew.is_none() {
