@@ -16,7 +16,7 @@ use crate::{
     findings::presented_level,
 };
 
-/// Collects one site after the other. What several sites share is asked once.
+/// Collects one site after the other. Facts that several sites share are asked for once.
 #[derive(Debug)]
 pub struct SiteCollector<'a> {
     client: &'a mut Client,

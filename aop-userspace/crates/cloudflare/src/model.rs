@@ -199,7 +199,7 @@ impl LeafFacts {
         })
     }
 
-    /// The leaf and its intermediates. What cannot be decoded is left out.
+    /// The leaf and its intermediates, without those that cannot be decoded.
     pub(crate) fn uploaded(&self) -> UploadedLeaf {
         let decoded = self.chain.iter().filter_map(|der| HEXLOWER.decode(der.as_bytes()).ok());
         UploadedLeaf::from_der(decoded.collect())

@@ -137,8 +137,8 @@ impl SiteRenewal {
         Self { site: site.to_owned(), level, ends, last_error: None, failing_since: None }
     }
 
-    /// Of a site that failed after `before`, the record of the pass before. What was known of its
-    /// certificate stays, unless `in_use` is newer.
+    /// The record of a site that failed, after `before`, its record of the pass before. The facts
+    /// about its certificate stay, unless `in_use` is newer.
     #[must_use]
     pub fn failed(
         site: &str,

@@ -1,7 +1,7 @@
 //! The replacement of a certificate at Cloudflare, as a state machine on disk.
 //!
 //! [`RollRecord`] is the file, written before and after each change. The pure function [`next`]
-//! decides from the record and from [`RollFacts`], which are read anew each time. Whoever runs it
+//! decides from the record and from [`RollFacts`], which are read anew each time. The caller
 //! carries out the [`RollAction`]s; each may be repeated.
 
 mod facts;

@@ -61,8 +61,8 @@ impl FromStr for ListUrl {
     }
 }
 
-/// Checks that `text` is an `https://` URL, or an `http://` URL of this host. `of` says whose URL it
-/// is, and `harm` what an attacker on the network path could do otherwise.
+/// Checks that `text` is an `https://` URL, or an `http://` URL of this host. The errors name its
+/// owner, `of`, and the `harm` that an attacker on the network path could do otherwise.
 pub(crate) fn check_url(text: &str, of: &str, harm: &str) -> Result<(), String> {
     let (scheme, rest) = text.split_once("://").ok_or(format!("{text:?} is not a URL"))?;
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();

@@ -38,7 +38,7 @@ impl Out {
             Some(path) if path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/") => {
                 path.join(name)
             }
-            // Whoever names one of the files means both.
+            // A caller that names one of the files means both.
             Some(path) => match path.extension().and_then(|it| it.to_str()) {
                 Some(named) if extensions.contains(&named) => path.with_extension(""),
                 Some(_) | None => path,
@@ -100,7 +100,8 @@ impl OutputFiles {
         Ok(())
     }
 
-    /// Creates the directory where it is missing. Whoever can write to it could exchange the files.
+    /// Creates the directory where it is missing. A user who can write to it could exchange the
+    /// files, so it must be closed to others.
     fn check_directory(&self) -> anyhow::Result<()> {
         let directory = match self.stem.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
