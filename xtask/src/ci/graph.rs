@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::command;
 
 /// The crates of the product, leaf first. Each may depend on crates above it, and on no other.
-const ORDER: [&str; 22] = [
+const ORDER: [&str; 23] = [
     "aop-common",
     "aop-packets",
     "aop-http",
@@ -25,6 +25,7 @@ const ORDER: [&str; 22] = [
     "aop-firewall",
     "aop-prefixes",
     "aop-cloudflare",
+    "aop-fleet",
     "aop-monitor",
     "aop-terminator",
     "aop-terminator-process",
@@ -44,7 +45,7 @@ const STRANGERS: [(&str, &str); 5] = [
 ];
 
 /// Libraries that only these crates of the product use.
-const KNOWN_BY: [(&str, &[&str]); 13] = [
+const KNOWN_BY: [(&str, &[&str]); 14] = [
     ("aya", &["aop-common", "aop-firewall"]),
     ("netlink-sys", &["aop-firewall"]),
     ("rustls", &["aop-tls"]),
@@ -54,6 +55,7 @@ const KNOWN_BY: [(&str, &[&str]); 13] = [
     ("pkcs8", &["aop-ca"]),
     ("toml", &["aop-config"]),
     ("ureq", &["aop-cloudflare", "aop-prefixes"]),
+    ("tonic", &["aop-fleet"]),
     ("seccompiler", &["aop-sandbox"]),
     ("landlock", &["aop-sandbox"]),
     ("clap", &["aop-userspace"]),

@@ -1,0 +1,5 @@
+//! Many hosts on one etcd: each reports what it does, and operators see all of them.
+//!
+//! A process without privilege keeps the connection to etcd and parses its answers. Nothing that
+//! serves or guards waits for it. etcd is not trusted: whoever holds it can hide reports and show
+//! false ones, and cannot weaken a host.
