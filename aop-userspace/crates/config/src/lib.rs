@@ -9,6 +9,7 @@
 mod cloudflare;
 mod edit;
 mod error;
+mod fleet;
 mod host;
 mod http;
 mod list_url;
@@ -38,6 +39,9 @@ use aop_common::{Mode, layout::Ports};
 pub use cloudflare::{ApiUrl, CloudflareConfig};
 pub use edit::with_client_ca;
 pub use error::ConfigError;
+pub use fleet::{
+    EtcdEndpoint, EtcdFiles, FleetConfig, FleetLabels, FleetName, FleetPrefix, OperatorKey,
+};
 pub use host::{Host, HostPattern};
 pub use http::{ClientCertForwarding, ForwardedHeaders, HeaderNames, HttpConfig, OnRefusal};
 use ipnet::IpNet;
@@ -186,6 +190,8 @@ pub struct ReloadableConfig {
     pub watch: WatchedFiles,
     /// The deadline for ClientHello, handshake and connecting to the upstream together.
     pub deadline: Duration,
+    /// The fleet of this host, if configured.
+    pub fleet: Option<FleetConfig>,
     /// The time that open connections have to finish after SIGTERM.
     pub shutdown: Duration,
     /// The same for a process that an upgrade has replaced, if this is longer.
@@ -315,6 +321,18 @@ impl Config {
         let raw: toml_schema::RawPathsOnly =
             toml::from_str(&text).map_err(|error| ConfigError::toml(file, &text, &error))?;
         Ok(parse::paths(raw.paths, &parse::SourceFile { file, text: &text }))
+    }
+
+    /// Reads only `[fleet]`, whatever else is in `file`: the workstation of an operator is no
+    /// origin.
+    ///
+    /// # Errors
+    /// The file cannot be read, or its `[fleet]` is not valid.
+    pub fn fleet(file: &Path) -> Result<Option<FleetConfig>, ConfigError> {
+        let text = Self::text(file)?;
+        let raw: toml_schema::RawFleetOnly =
+            toml::from_str(&text).map_err(|error| ConfigError::toml(file, &text, &error))?;
+        fleet::read(raw.fleet.as_ref(), &parse::SourceFile { file, text: &text })
     }
 
     /// Parses `text`, the contents of `file`. Relative paths in it are relative to the directory of

@@ -15,7 +15,7 @@ use toml::Spanned;
 
 use crate::{
     Config, ConfigError, FirewallConfig, Interfaces, Limits, MonitorConfig, Paths,
-    ReloadableConfig, StartupConfig, StatusPage, cloudflare, listeners, prefixes, sites,
+    ReloadableConfig, StartupConfig, StatusPage, cloudflare, fleet, listeners, prefixes, sites,
     toml_schema::{RawConfig, RawFirewall, RawLimits, RawMode, RawMonitor, RawPaths},
 };
 
@@ -99,6 +99,7 @@ pub(crate) fn config(raw: RawConfig, src: &SourceFile<'_>) -> Result<Config, Con
             sites,
             watch: raw.reload.watch,
             deadline: deadline(raw.limits.deadline.as_ref(), src)?,
+            fleet: fleet::read(raw.fleet.as_ref(), src)?,
             shutdown: duration(raw.limits.drain.as_ref(), "30s", src)?,
             linger: duration(raw.limits.linger.as_ref(), "1h", src)?,
         },

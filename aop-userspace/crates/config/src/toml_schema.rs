@@ -1,5 +1,7 @@
 //! The structure of the TOML file. Unknown keys are refused.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -28,6 +30,7 @@ pub(crate) struct RawConfig {
     pub(crate) control: RawControl,
     #[serde(default)]
     pub(crate) cloudflare: RawCloudflare,
+    pub(crate) fleet: Option<Spanned<RawFleet>>,
     #[serde(default)]
     pub(crate) listener: Vec<RawListener>,
     #[serde(default)]
@@ -46,6 +49,12 @@ pub(crate) struct RawSitesOnly {
 pub(crate) struct RawPathsOnly {
     #[serde(default)]
     pub(crate) paths: RawPaths,
+}
+
+/// The same file, of which only the fleet is read.
+#[derive(Deserialize)]
+pub(crate) struct RawFleetOnly {
+    pub(crate) fleet: Option<Spanned<RawFleet>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -148,6 +157,19 @@ pub(crate) struct RawCloudflare {
     pub(crate) renew: Option<Spanned<String>>,
     pub(crate) ca: Option<String>,
     pub(crate) ca_key: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawFleet {
+    pub(crate) endpoints: Spanned<Vec<Spanned<String>>>,
+    pub(crate) ca: Option<String>,
+    pub(crate) certificate: Option<String>,
+    pub(crate) key: Option<String>,
+    pub(crate) prefix: Option<Spanned<String>>,
+    pub(crate) name: Option<Spanned<String>>,
+    pub(crate) labels: Option<Spanned<BTreeMap<String, Spanned<String>>>>,
+    pub(crate) operators: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
 #[derive(Deserialize)]
