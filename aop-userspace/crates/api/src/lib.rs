@@ -19,6 +19,7 @@ mod init;
 mod modes;
 mod names;
 mod openings;
+mod order;
 mod overview;
 mod peers;
 mod prefixes;
@@ -57,6 +58,7 @@ pub use modes::{
     SiteMode,
 };
 pub use openings::{Opening, OpeningsInForce};
+pub use order::{Order, OrderResult, OrderState, OrderedBy, OrderedHosts, Wave};
 pub use overview::{Listed, Overview, OverviewState, PacketSum, ReasonSum};
 pub use peers::{KnownPeer, MAX_PEERS_SHOWN, OutsideTrust, PeerStatus, PeersReport, peer_list};
 pub use prefixes::{

@@ -135,6 +135,12 @@ pub enum KeyError {
          RSA from 2048 bits on, nor ML-DSA"
     )]
     Unknown,
+    /// The kind of key is not the one of operators.
+    #[error(
+        "holds a private key that signs no orders: it is damaged, or not Ed25519. Make one with \
+         `aop fleet key create`"
+    )]
+    NotEd25519,
     /// The cryptographic library failed.
     #[error("a key of the kind {0} cannot be made here: the cryptographic library refused")]
     Generate(&'static str),

@@ -39,12 +39,15 @@ impl Passphrase {
     }
 }
 
-impl PrivateKey {
-    /// Reads the key of a PEM file. `passphrase` is asked only for a key that needs it; `None` from
-    /// it means that there is none.
+/// A private key in DER, which is overwritten when it is dropped.
+pub struct SecretDer(PrivateKeyDer<'static>);
+
+impl SecretDer {
+    /// The key of a PEM file. `passphrase` is asked only for a key that needs it; `None` from it
+    /// means that there is none.
     ///
     /// # Errors
-    /// There is no key, it does not open, or its kind does not serve.
+    /// There is no key, or it does not open.
     pub fn from_pem<E: From<KeyError>>(
         text: &[u8],
         passphrase: impl FnOnce() -> Result<Option<Passphrase>, E>,
@@ -64,11 +67,7 @@ impl PrivateKey {
             }
         }
         match found {
-            Some((_, SectionContent::Key(mut key))) => {
-                let read = Self::from_der(&key);
-                key.zeroize();
-                Ok(read?)
-            }
+            Some((_, SectionContent::Key(key))) => Ok(Self(key)),
             Some((_, SectionContent::EncryptedKey(der))) => {
                 let passphrase = passphrase()?.ok_or(KeyError::Encrypted)?;
                 Ok(decrypted(&der, &passphrase)?)
@@ -77,13 +76,38 @@ impl PrivateKey {
         }
     }
 
+    /// The key.
+    #[must_use]
+    pub fn key(&self) -> &PrivateKeyDer<'static> {
+        &self.0
+    }
+}
+
+impl Drop for SecretDer {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl PrivateKey {
+    /// Reads the key of a PEM file, as [`SecretDer::from_pem`] does.
+    ///
+    /// # Errors
+    /// There is no key, it does not open, or its kind does not serve.
+    pub fn from_pem<E: From<KeyError>>(
+        text: &[u8],
+        passphrase: impl FnOnce() -> Result<Option<Passphrase>, E>,
+    ) -> Result<Self, E> {
+        Ok(Self::from_der(SecretDer::from_pem(text, passphrase)?.key())?)
+    }
+
     /// The key as PEM text (PKCS #8), without protection. An ML-DSA key is its seed alone, as
     /// Cloudflare wants it.
     ///
     /// # Errors
     /// The key has no such form: an ML-DSA key that was read without its seed.
     pub fn to_pem(&self) -> Result<Zeroizing<String>, KeyError> {
-        pem("PRIVATE KEY", &self.pkcs8()?)
+        key_pem(&self.pkcs8()?, None)
     }
 
     /// The key as PEM text, under `passphrase`.
@@ -91,18 +115,29 @@ impl PrivateKey {
     /// # Errors
     /// As [`PrivateKey::to_pem`].
     pub fn to_encrypted_pem(&self, passphrase: &Passphrase) -> Result<Zeroizing<String>, KeyError> {
-        let (mut salt, mut iv) = ([0; 16], [0; 16]);
-        rand::fill(&mut salt).and_then(|()| rand::fill(&mut iv)).map_err(|_| KeyError::Unknown)?;
-        let (log_n, r, p) = SCRYPT;
-        let cost = scrypt::Params::new(log_n, r, p).map_err(|_| KeyError::Unknown)?;
-        let scheme = pbes2::Parameters::generate_scrypt_aes256cbc(cost, &salt, iv)
-            .map_err(|error| KeyError::Encryption(error.into()))?;
-        let der = self.pkcs8()?;
-        let key = PrivateKeyInfoRef::try_from(&der[..]).map_err(KeyError::Encryption)?;
-        let sealed =
-            key.encrypt_with_params(scheme, passphrase.as_bytes()).map_err(KeyError::Encryption)?;
-        pem("ENCRYPTED PRIVATE KEY", sealed.as_bytes())
+        key_pem(&self.pkcs8()?, Some(passphrase))
     }
+}
+
+/// The PEM text of the key `pkcs8`, under `passphrase` if there is one.
+///
+/// # Errors
+/// The cryptographic library refuses.
+pub fn key_pem(
+    pkcs8: &[u8],
+    passphrase: Option<&Passphrase>,
+) -> Result<Zeroizing<String>, KeyError> {
+    let Some(passphrase) = passphrase else { return pem("PRIVATE KEY", pkcs8) };
+    let (mut salt, mut iv) = ([0; 16], [0; 16]);
+    rand::fill(&mut salt).and_then(|()| rand::fill(&mut iv)).map_err(|_| KeyError::Unknown)?;
+    let (log_n, r, p) = SCRYPT;
+    let cost = scrypt::Params::new(log_n, r, p).map_err(|_| KeyError::Unknown)?;
+    let scheme = pbes2::Parameters::generate_scrypt_aes256cbc(cost, &salt, iv)
+        .map_err(|error| KeyError::Encryption(error.into()))?;
+    let key = PrivateKeyInfoRef::try_from(pkcs8).map_err(KeyError::Encryption)?;
+    let sealed =
+        key.encrypt_with_params(scheme, passphrase.as_bytes()).map_err(KeyError::Encryption)?;
+    pem("ENCRYPTED PRIVATE KEY", sealed.as_bytes())
 }
 
 fn pem(label: &'static str, der: &[u8]) -> Result<Zeroizing<String>, KeyError> {
@@ -110,7 +145,7 @@ fn pem(label: &'static str, der: &[u8]) -> Result<Zeroizing<String>, KeyError> {
     document.to_pem(label, LineEnding::LF).map_err(|_| KeyError::Unknown)
 }
 
-fn decrypted(der: &[u8], passphrase: &Passphrase) -> Result<PrivateKey, KeyError> {
+fn decrypted(der: &[u8], passphrase: &Passphrase) -> Result<SecretDer, KeyError> {
     let sealed = EncryptedPrivateKeyInfoRef::try_from(der).map_err(KeyError::Encryption)?;
     let opened = sealed.decrypt(passphrase.as_bytes()).map_err(|error| {
         use pkcs5::Error::{NoPbes1CryptSupport, UnsupportedAlgorithm};
@@ -124,5 +159,5 @@ fn decrypted(der: &[u8], passphrase: &Passphrase) -> Result<PrivateKey, KeyError
             KeyError::WrongPassphrase
         }
     })?;
-    PrivateKey::from_der(&PrivateKeyDer::Pkcs8(opened.as_bytes().into()))
+    Ok(SecretDer(PrivateKeyDer::Pkcs8(opened.as_bytes().to_vec().into())))
 }

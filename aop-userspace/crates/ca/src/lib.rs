@@ -29,6 +29,6 @@ pub use describe::{DescribedCertificate, DescribedKey, DescribedRequest, Descrip
 pub use error::{CaError, KeyError, RequestError};
 pub use fitness::Fitness;
 pub use key::{PrivateKey, PublicKey};
-pub use key_file::Passphrase;
+pub use key_file::{Passphrase, SecretDer, key_pem};
 pub use names::NameConstraints;
 pub use request::{SigningRequest, make_request};
