@@ -13,6 +13,7 @@ mod check;
 mod cloudflare;
 mod doctor;
 mod explain;
+mod fleet;
 mod handover;
 mod identities;
 mod init;
@@ -48,6 +49,11 @@ pub use doctor::{Diagnosis, Finding, FindingGroup, FindingOutcome, VisitorError}
 pub use explain::{
     BudgetExemption, BudgetNow, CaptureExplanation, CaptureVerdict, Explanation, ProbationNow,
     StandingName,
+};
+pub use fleet::{
+    FleetCertificate, FleetHost, FleetHostState, FleetIdentities, FleetLink, FleetLinkState,
+    FleetModeSums, FleetReport, FleetSums, HostPulls, HostReport, ReportedIdentity,
+    ReportedInterface, ReportedList, ReportedSite,
 };
 pub use handover::{Release, UpgradeResult};
 pub use identities::{IdentityLevel, RollMark, SeenIdentities, SeenIdentity, SiteIdentities};
