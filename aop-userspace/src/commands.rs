@@ -23,6 +23,7 @@ mod reload;
 mod run;
 mod status;
 mod strangers;
+mod talk_to_etcd;
 mod terminate;
 mod top;
 mod unload;
@@ -107,6 +108,9 @@ verbs! {
     /// Part of `cloudflare`, which starts it: talk to Cloudflare's API, without any privilege
     #[command(hide = true)]
     AskCloudflare(ask_cloudflare::AskCloudflareCommand),
+    /// Part of `run` and `fleet`, which start it: talk to etcd, without any privilege
+    #[command(hide = true)]
+    TalkToEtcd(talk_to_etcd::TalkToEtcdCommand),
     /// Detach the firewall from every interface and remove its pinned maps
     Unload(unload::UnloadCommand),
 }

@@ -169,6 +169,21 @@ stable_names! {
 }
 
 impl FleetLink {
+    /// Before the first attempt.
+    #[must_use]
+    pub fn starting() -> Self {
+        Self {
+            name: String::new(),
+            prefix: String::new(),
+            state: FleetLinkState::Starting,
+            error: None,
+            reported_at: None,
+            report_bytes: 0,
+            reports: 0,
+            failures: 0,
+        }
+    }
+
     /// The warning for the operator, where reports do not arrive, or another host claims the name.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
