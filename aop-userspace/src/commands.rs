@@ -10,6 +10,7 @@ mod doctor;
 mod drops;
 mod explain;
 mod fetch_list;
+mod fleet;
 mod identities;
 mod init;
 mod load;
@@ -92,6 +93,8 @@ verbs! {
     Prefixes(prefixes::PrefixesCommand),
     /// Compare what Cloudflare says about origin pulls with this host
     Cloudflare(cloudflare::CloudflareCommand),
+    /// Show all hosts that report to one etcd, and which certificate arrives where
+    Fleet(fleet::FleetCommand),
     /// Hand over to a new process of the installed program without cutting a connection
     Upgrade(upgrade::UpgradeCommand),
     /// Print the completion script for a shell

@@ -37,8 +37,8 @@ pub use audit::{AuditEntry, AuditOutcome};
 use byte_string::ByteString;
 pub use ca::{CaCertificate, CaFile, CaFitness, CaKey, CaMade, CaRequest, CaShown, days_until};
 pub use check::{
-    CheckReport, CheckedCa, CheckedCertificate, CheckedCloudflare, CheckedFile, CheckedList,
-    CheckedSite, FileRoleName,
+    CheckReport, CheckedCa, CheckedCertificate, CheckedCloudflare, CheckedFile, CheckedFleet,
+    CheckedList, CheckedSite, FileRoleName,
 };
 pub use cloudflare::{
     CertificateAtCloudflare, CloudflareFinding, CloudflareReport, DeploymentStatus,
