@@ -10,6 +10,7 @@ mod doctor;
 mod drops;
 mod explain;
 mod fetch_list;
+mod fleet;
 mod identities;
 mod init;
 mod load;
@@ -23,6 +24,7 @@ mod reload;
 mod run;
 mod status;
 mod strangers;
+mod talk_to_etcd;
 mod terminate;
 mod top;
 mod unload;
@@ -91,6 +93,8 @@ verbs! {
     Prefixes(prefixes::PrefixesCommand),
     /// Compare what Cloudflare says about origin pulls with this host
     Cloudflare(cloudflare::CloudflareCommand),
+    /// Show all hosts that report to one etcd, and which certificate arrives where
+    Fleet(fleet::FleetCommand),
     /// Hand over to a new process of the installed program without cutting a connection
     Upgrade(upgrade::UpgradeCommand),
     /// Print the completion script for a shell
@@ -107,6 +111,9 @@ verbs! {
     /// Part of `cloudflare`, which starts it: talk to Cloudflare's API, without any privilege
     #[command(hide = true)]
     AskCloudflare(ask_cloudflare::AskCloudflareCommand),
+    /// Part of `run` and `fleet`, which start it: talk to etcd, without any privilege
+    #[command(hide = true)]
+    TalkToEtcd(talk_to_etcd::TalkToEtcdCommand),
     /// Detach the firewall from every interface and remove its pinned maps
     Unload(unload::UnloadCommand),
 }

@@ -3,6 +3,7 @@
 
 mod cloudflare;
 mod files;
+mod fleet;
 
 use std::{path::Path, process::ExitCode};
 
@@ -86,6 +87,7 @@ fn report_of(
         mistakes: Vec::new(),
         sites: sites.iter().map(|site| checked_site(site, &files)).collect(),
         cloudflare: None,
+        fleet: None,
     };
     match prepared {
         Ok(prepared) => {
@@ -115,6 +117,8 @@ fn add_findings_of_start(checked: &mut CheckReport, config: Option<&Config>) -> 
     }
     checked.cloudflare = cloudflare::checked(config);
     checked.warnings.extend(checked.cloudflare.iter().flat_map(cloudflare::warnings));
+    checked.fleet = config.live.fleet.as_ref().map(fleet::checked);
+    checked.warnings.extend(checked.fleet.iter().filter_map(fleet::warning));
     Ok(())
 }
 
@@ -137,6 +141,7 @@ fn report(checked: &CheckReport, file: &Path, prefixes: usize) -> Vec<String> {
     text.extend(warnings);
     text.extend(sites.iter().flat_map(site_lines));
     text.extend(checked.cloudflare.iter().flat_map(cloudflare::lines));
+    text.extend(checked.fleet.iter().map(fleet::line));
     text.push(sum);
     text
 }

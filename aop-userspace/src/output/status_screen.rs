@@ -4,9 +4,9 @@
 mod sections;
 
 use aop_api::{
-    Expiry, Health, HealthLevel, ListOriginName, OwnCertificate, Predecessor, PrefixStatus,
-    ReloadOutcome, ReloadedBy, SandboxReport, SiteMode, Status, TerminatorReport, moment_text,
-    until_text,
+    Expiry, FleetLink, FleetLinkState, Health, HealthLevel, ListOriginName, OwnCertificate,
+    Predecessor, PrefixStatus, ReloadOutcome, ReloadedBy, SandboxReport, SiteMode, Status,
+    TerminatorReport, moment_text, until_text,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -28,6 +28,7 @@ pub(crate) fn render_status(status: &Status, colours: Colours, columns: usize) -
     lines.extend(prefix_lines(&status.prefixes));
     lines.extend(expiries(&status.ends, Timestamp::now(), colours));
     lines.extend(own_certificates(&status.cloudflare, Timestamp::now(), colours));
+    lines.extend(status.fleet.as_ref().map(|link| fleet(link, colours)));
     lines.extend(last_reload(status, colours));
     lines.extend(last_crash(status));
     lines.extend(predecessors(status));
@@ -206,6 +207,18 @@ fn expiries(all: &[Expiry], now: Timestamp, colours: Colours) -> Vec<String> {
 }
 
 /// A line for each own certificate at Cloudflare. Failures are among the warnings.
+/// `fleet: web-17 in /aop, reported 3 s ago (...)`.
+fn fleet(link: &FleetLink, colours: Colours) -> String {
+    let FleetLink { name, prefix, state, reported_at, .. } = link;
+    let last =
+        reported_at.map_or("never reported".to_owned(), |at| format!("reported {}", when(at)));
+    let state = match state {
+        FleetLinkState::Reporting => String::new(),
+        other => format!(", {}", colours.bad(&other.to_string().replace('_', " "))),
+    };
+    format!("fleet: {name} in {prefix}, {last}{state}")
+}
+
 fn own_certificates(all: &[OwnCertificate], now: Timestamp, colours: Colours) -> Vec<String> {
     let line = |own: &OwnCertificate| {
         let OwnCertificate { site, level, ends, step, waits_for, last_error, .. } = own;

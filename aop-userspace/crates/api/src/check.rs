@@ -26,6 +26,24 @@ pub struct CheckReport {
     /// and renews nothing.
     #[serde(default)]
     pub cloudflare: Option<CheckedCloudflare>,
+    /// The link to the fleet; `null` where there is no `[fleet]`.
+    #[serde(default)]
+    pub fleet: Option<CheckedFleet>,
+}
+
+/// The link to the fleet.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CheckedFleet {
+    /// The endpoints of etcd.
+    pub endpoints: Vec<String>,
+    /// The place of the fleet in etcd.
+    pub prefix: String,
+    /// `fleet.name`; `null` where the name of the host counts.
+    pub name: Option<String>,
+    /// The number of operators whose orders the host obeys.
+    pub operators: usize,
+    /// Why its files cannot be used; `null` where they can.
+    pub error: Option<String>,
 }
 
 /// The files that renewals at Cloudflare would use.

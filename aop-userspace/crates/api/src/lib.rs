@@ -13,6 +13,7 @@ mod check;
 mod cloudflare;
 mod doctor;
 mod explain;
+mod fleet;
 mod handover;
 mod identities;
 mod init;
@@ -37,8 +38,8 @@ pub use audit::{AuditEntry, AuditOutcome};
 use byte_string::ByteString;
 pub use ca::{CaCertificate, CaFile, CaFitness, CaKey, CaMade, CaRequest, CaShown, days_until};
 pub use check::{
-    CheckReport, CheckedCa, CheckedCertificate, CheckedCloudflare, CheckedFile, CheckedList,
-    CheckedSite, FileRoleName,
+    CheckReport, CheckedCa, CheckedCertificate, CheckedCloudflare, CheckedFile, CheckedFleet,
+    CheckedList, CheckedSite, FileRoleName,
 };
 pub use cloudflare::{
     CertificateAtCloudflare, CloudflareFinding, CloudflareReport, DeploymentStatus,
@@ -49,6 +50,11 @@ pub use doctor::{Diagnosis, Finding, FindingGroup, FindingOutcome, VisitorError}
 pub use explain::{
     BudgetExemption, BudgetNow, CaptureExplanation, CaptureVerdict, Explanation, ProbationNow,
     StandingName,
+};
+pub use fleet::{
+    FleetCertificate, FleetHost, FleetHostState, FleetIdentities, FleetLink, FleetLinkState,
+    FleetModeSums, FleetReport, FleetSums, HostPulls, HostReport, ReportedIdentity,
+    ReportedInterface, ReportedList, ReportedSite,
 };
 pub use handover::{Release, UpgradeResult};
 pub use identities::{IdentityLevel, RollMark, SeenIdentities, SeenIdentity, SiteIdentities};

@@ -28,7 +28,7 @@ pub use self::{
     recent_refusals::RefusedPeer,
 };
 use crate::{
-    ModeName, ModesReport, Opening, PeerStatus, PendingMode, PrefixStatus, ReloadResult,
+    FleetLink, ModeName, ModesReport, Opening, PeerStatus, PendingMode, PrefixStatus, ReloadResult,
     SeenIdentity, names::stable_names,
 };
 
@@ -91,6 +91,9 @@ pub struct Status {
     /// looks after.
     #[serde(default)]
     pub cloudflare: Vec<OwnCertificate>,
+    /// The link to the fleet; `null` where none is configured, or no daemon runs.
+    #[serde(default)]
+    pub fleet: Option<FleetLink>,
     /// Warnings for the operator.
     pub warnings: Vec<String>,
 }
@@ -198,6 +201,7 @@ impl Status {
             identities: Vec::new(),
             ends: Vec::new(),
             cloudflare: Vec::new(),
+            fleet: None,
             warnings: Vec::new(),
         }
     }

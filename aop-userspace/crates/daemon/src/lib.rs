@@ -18,6 +18,7 @@ mod deadlines;
 mod enforce_preflight;
 mod error;
 mod file_stat;
+mod fleet_reporter;
 mod guarded_interfaces;
 mod identity_store;
 mod interface_watch;
@@ -58,6 +59,7 @@ use aop_sandbox::Launcher;
 use audit_log::AuditLog;
 pub use crash_record::stored_crash;
 pub use error::DaemonError;
+use fleet_reporter::FleetReporter;
 pub use identity_store::load as stored_identities;
 use lifecycle::Lifecycle;
 pub use load::{Loaded, load};
@@ -110,6 +112,7 @@ pub(crate) struct Daemon {
     /// The pulls that observing sites relayed in earlier runs.
     evidence: SiteEvidence,
     strangers: Strangers,
+    fleet: FleetReporter,
 }
 
 /// Logging of the daemon and its processes.
@@ -159,6 +162,7 @@ pub async fn run(
     tasks.spawn(Arc::clone(&daemon).store_identities(stop.clone()));
     tasks.spawn(Arc::clone(&daemon).watch_strangers(stop.clone()));
     tasks.spawn(Arc::clone(&daemon).watch_deadlines(stop.clone()));
+    tasks.spawn(Arc::clone(&daemon).report_to_fleet(stop.clone()));
     if let Some(source) = predecessor {
         let predecessors = &daemon.handover.predecessors;
         // Before the digest: a change after it drops the predecessor.

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use aop_api::{
-    AdmissionContext, DaemonReport, Expiry, LandlockReport, MAX_EXPIRIES, ModeName, ModesReport,
-    OpenRequestsReport, RefusedPeer, SandboxReport, SeccompReport, Status, TerminatorReport,
-    UpstreamReport, terminator::TerminatorSnapshot, timestamp,
+    AdmissionContext, DaemonReport, Expiry, FleetLink, LandlockReport, MAX_EXPIRIES, ModeName,
+    ModesReport, OpenRequestsReport, RefusedPeer, SandboxReport, SeccompReport, Status,
+    TerminatorReport, UpstreamReport, terminator::TerminatorSnapshot, timestamp,
 };
 use aop_cloudflare::OwnCertificates;
 use aop_config::OnRefusal;
@@ -76,6 +76,8 @@ impl Daemon {
             status.warnings.extend(policy.file_warnings.texts(aop_types::unix_seconds()));
         }
         status.warnings.extend(self.audit.trouble());
+        status.fleet = self.fleet.link();
+        status.warnings.extend(status.fleet.as_ref().and_then(FleetLink::warning));
         let own = OwnCertificates::read(&self.settings.paths.state);
         status.warnings.extend(own.warnings(Timestamp::now()));
         match report {

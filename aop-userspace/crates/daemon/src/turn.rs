@@ -139,6 +139,7 @@ impl Turn<'_> {
         let before = BTreeSet::from_iter(self.daemon.policy.read().observing());
         self.daemon.evidence.forget(&(&observing - &before));
         *self.daemon.policy.active.write() = next;
+        self.daemon.fleet.report_soon();
         // Last, so that a predecessor that starts to drain after this has been compared with the
         // new policy.
         if predecessors == Predecessors::Release {

@@ -8,6 +8,7 @@
 mod cloudflare;
 mod files;
 mod finding;
+mod fleet;
 mod host_context;
 mod observed;
 mod packets;
@@ -28,7 +29,7 @@ const CHECKS: &[(FindingGroup, &[Check])] = &[
     (FindingGroup::Files, &[files::check]),
     (FindingGroup::Packets, packets::CHECKS),
     (FindingGroup::Tls, &[tls::check, cloudflare::check]),
-    (FindingGroup::Observed, &[observed::check]),
+    (FindingGroup::Observed, &[observed::check, fleet::check]),
 ];
 
 /// Runs every check. Takes a minute at most.

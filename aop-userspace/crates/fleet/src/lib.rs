@@ -1,12 +1,36 @@
 //! Many hosts on one etcd: each reports what it does, and operators see all of them.
 //!
-//! A process without privilege keeps the connection to etcd and parses its answers. Nothing that
-//! serves or guards waits for it. etcd is not trusted: whoever holds it can hide reports and show
-//! false ones, and cannot weaken a host.
+//! A process without privilege ([`run_process`]) keeps the connection to etcd and parses its
+//! answers; the [`FleetClient`] starts it. Nothing that serves or guards waits for it. etcd is not
+//! trusted: whoever holds it can hide reports and show false ones, and cannot weaken a host.
+//!
+//! [`host_report()`] sums a host up, within [`MAX_REPORT`] bytes; [`fleet_report()`] and
+//! [`fleet_identities()`] make what an operator reads of all hosts. These are pure functions.
 
+mod access;
+mod client;
+mod etcd;
+mod identities;
+mod keys;
 pub mod orders;
 mod pattern;
+mod process;
+mod publisher;
+mod reader;
+mod summary;
+#[cfg(test)]
+mod tests;
+mod view;
 mod waves;
 
+pub use access::FleetAccess;
+pub use client::{FleetClient, FleetError, PublishOutcome};
+pub use identities::fleet_identities;
 pub use pattern::fits;
+pub use process::run as run_process;
+pub use summary::{HostFacts, host_report};
+pub use view::{HostFilter, StoredFleet, fleet_report};
 pub use waves::{PlannedWave, SeenHost, TAKES_AT_MOST, WaveProgress, WaveSizes};
+
+/// The longest report, in bytes of JSON. etcd keeps every version of it until it is compacted.
+pub const MAX_REPORT: usize = 16 * 1024;

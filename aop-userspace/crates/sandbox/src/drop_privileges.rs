@@ -42,7 +42,8 @@ pub struct UserIds {
 pub enum DropPrivilegesError {
     /// It was started by hand.
     #[error(
-        "this command is internal: only `aop run`, `aop prefixes` and `aop cloudflare` start it"
+        "this command is internal: only `aop run`, `aop prefixes`, `aop cloudflare` and `aop fleet` \
+         start it"
     )]
     NoChannel,
     /// It was started as root without `--become`.

@@ -41,6 +41,8 @@ pub enum ProcessRole {
     FetchList,
     /// Talk to Cloudflare's API.
     AskCloudflare,
+    /// Talk to the etcd of a fleet.
+    TalkToEtcd,
 }
 
 /// Starts sandboxed processes.
@@ -117,6 +119,7 @@ impl ProcessRole {
             Self::Terminate => "terminate",
             Self::FetchList => "fetch-list",
             Self::AskCloudflare => "ask-cloudflare",
+            Self::TalkToEtcd => "talk-to-etcd",
         }
     }
 
@@ -126,6 +129,7 @@ impl ProcessRole {
             Self::Terminate => c"aop-terminator",
             Self::FetchList => c"aop-fetcher",
             Self::AskCloudflare => c"aop-cloudflare",
+            Self::TalkToEtcd => c"aop-fleet",
         }
     }
 }

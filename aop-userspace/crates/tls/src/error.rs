@@ -109,6 +109,15 @@ pub enum FileErrorKind {
         /// The lines where they begin.
         lines: [usize; 2],
     },
+    /// Its key does not belong to the certificate beside it.
+    #[error(
+        "is not the key of the certificate {}; name the key that the certificate was issued for",
+        certificate.display()
+    )]
+    ForeignKey {
+        /// The file of the certificate.
+        certificate: PathBuf,
+    },
     /// A revocation list is where only client CAs have a meaning.
     #[error(
         "holds a revocation list in line {line}, which would have no effect; move it to a file of \

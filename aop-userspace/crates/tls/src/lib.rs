@@ -26,6 +26,7 @@ mod issuing_ca;
 mod leaf_rules;
 mod lingering_close;
 mod list_replacement;
+mod mutual_client;
 mod name_spelling;
 mod not_enforced;
 mod pem;
@@ -68,6 +69,7 @@ pub use issuing_ca::{CaScope, IssuingCa};
 pub use leaf_rules::ml_dsa_name;
 pub use lingering_close::lingering_close;
 pub use list_replacement::ListObjection;
+pub use mutual_client::MutualClient;
 pub use not_enforced::{AcceptedPull, UnauthenticatedPull, WouldRefuse};
 pub use pem::{Section, SectionContent, SectionError, SectionFault, sections};
 pub use permit::{

@@ -33,9 +33,17 @@ impl PresentedCertificate {
     /// # Errors
     /// A file cannot be read or used.
     pub fn read(certificate: &Path, key: &Path) -> Result<Self, FileError> {
-        let files = SiteFiles::on_disk();
-        let chain = pem::certificates(certificate, &files)?;
-        Self::new(chain, pem::key(key, &files)?).map_err(|error| {
+        Self::from_files(certificate, key, &SiteFiles::on_disk())
+    }
+
+    /// The same, from `files`.
+    pub(crate) fn from_files(
+        certificate: &Path,
+        key: &Path,
+        files: &SiteFiles,
+    ) -> Result<Self, FileError> {
+        let chain = pem::certificates(certificate, files)?;
+        Self::new(chain, pem::key(key, files)?).map_err(|error| {
             FileErrorKind::Malformed(format!("its key cannot be used ({error})")).of(key)
         })
     }

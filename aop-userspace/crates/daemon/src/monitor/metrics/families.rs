@@ -1,6 +1,7 @@
 //! The metric families. A family whose figures are unknown has no series: a zero would be false.
 
 mod cloudflare;
+mod fleet;
 mod packets;
 mod sites;
 
@@ -42,6 +43,7 @@ impl Families {
         all.extend(packets::families(snapshot));
         all.extend(sites::families(snapshot));
         all.extend(cloudflare::families(snapshot));
+        all.extend(fleet::families(snapshot));
         Self(all)
     }
 }

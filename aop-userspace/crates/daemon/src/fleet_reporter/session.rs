@@ -1,0 +1,128 @@
+//! A process that talks to etcd for this host, and the report that it gets.
+
+use std::fs;
+
+use aop_api::HostReport;
+use aop_config::{FleetConfig, FleetName};
+use aop_firewall::PeerListing;
+use aop_fleet::{FleetAccess, FleetClient, FleetError, HostFacts, PublishOutcome, host_report};
+use aop_sandbox::NameLookup;
+use aws_lc_rs::digest::{Context, SHA256};
+use data_encoding::HEXLOWER;
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+use super::instance;
+use crate::Daemon;
+
+/// A process with its access.
+pub(super) struct FleetSession {
+    client: FleetClient,
+    access: FleetAccess,
+    /// The changes of the policy after which the files were read.
+    read_at: u64,
+    instance: String,
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SessionError {
+    /// The process, or etcd.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
+    /// Something of this host.
+    #[error("{0}")]
+    Here(String),
+}
+
+impl Daemon {
+    /// Makes a report and publishes it; `changes` counts the changes of the policy. A new process is
+    /// started if there is none, or if the files or the settings are others.
+    pub(super) fn report_once(
+        &self,
+        session: &mut Option<FleetSession>,
+        config: &FleetConfig,
+        changes: u64,
+    ) -> Result<PublishOutcome, SessionError> {
+        let name: FleetName = name_of(config)
+            .and_then(|name| name.parse())
+            .map_err(|why: String| SessionError::Here(format!("{why}. Set fleet.name")))?;
+        let stale = |it: &FleetSession| it.read_at != changes;
+        if session.as_ref().is_none_or(stale) {
+            let access =
+                FleetAccess::read(config).map_err(|it| SessionError::Here(it.to_string()))?;
+            match session {
+                Some(had) if had.access == access => had.read_at = changes,
+                _ => *session = Some(self.start_session(access, changes)?),
+            }
+        }
+        let Some(open) = session else { return Err(SessionError::Here("no session".into())) };
+        let report = self.host_report(config, &name, &open.instance);
+        let published = open.client.publish(report);
+        if let Err(FleetError::Launch(_) | FleetError::Broken(_)) = &published {
+            *session = None;
+        }
+        Ok(published?)
+    }
+
+    fn start_session(
+        &self,
+        access: FleetAccess,
+        read_at: u64,
+    ) -> Result<FleetSession, SessionError> {
+        let instance = {
+            let _no_changes = self.policy.exclude_changes();
+            instance::of_this_host(&self.settings.paths.state).map_err(SessionError::Here)?
+        };
+        // Each host begins at another endpoint.
+        let first = usize::from(instance.bytes().fold(0_u8, u8::wrapping_add));
+        let client = FleetClient::start(&self.launcher, access.clone(), NameLookup::Always, first)?;
+        Ok(FleetSession { client, access, read_at, instance })
+    }
+
+    fn host_report(&self, config: &FleetConfig, name: &FleetName, instance: &str) -> HostReport {
+        // Without the peers: their map may have a million entries.
+        let (status, _) = self.status_and_lost(PeerListing::NoPeers);
+        let (sites, list_digest) = {
+            let policy = self.policy.read();
+            (policy.live.site_names(), digest(policy.list.list.prefixes()))
+        };
+        let draining = self.lifecycle.is_draining().then_some("aop is stopping");
+        let facts = HostFacts {
+            name,
+            instance,
+            labels: &config.labels,
+            sites: &sites,
+            list_digest,
+            draining,
+            at: Timestamp::now(),
+        };
+        host_report(status, &facts)
+    }
+}
+
+/// The name of this host in the fleet.
+pub(super) fn name_of(config: &FleetConfig) -> Result<String, String> {
+    match &config.name {
+        Some(name) => Ok(name.to_string()),
+        None => {
+            let name = fs::read_to_string("/proc/sys/kernel/hostname");
+            let name = name.map_err(|error| format!("this host has no name: {error}"))?;
+            Ok(name.trim_end().to_owned())
+        }
+    }
+}
+
+/// SHA-256 of a list: of the family, the address and the length of each prefix.
+fn digest(prefixes: &[IpNet]) -> String {
+    let mut digest = Context::new(&SHA256);
+    for prefix in prefixes {
+        match prefix {
+            IpNet::V4(v4) => digest.update(&v4.addr().octets()),
+            IpNet::V6(v6) => digest.update(&v6.addr().octets()),
+        }
+        let family = if prefix.addr().is_ipv4() { 4 } else { 6 };
+        digest.update(&[family, prefix.prefix_len()]);
+    }
+    HEXLOWER.encode(digest.finish().as_ref())
+}

@@ -1,0 +1,176 @@
+//! The parent of the process that talks to etcd.
+
+use std::os::unix::net::UnixStream;
+
+use aop_api::HostReport;
+use aop_config::FleetName;
+use aop_sandbox::{
+    LaunchError, Launcher, NameLookup, ProcessRole, SandboxedProcess, channel::ChannelError,
+};
+
+use crate::{
+    FleetAccess,
+    process::{self, FleetReply, FleetRequest, Reason},
+    publisher::{Publication, Rival},
+    reader::{FleetEntry, FleetPart, PageRequest},
+    view::StoredFleet,
+};
+
+/// More pages of one part than a fleet has.
+const MAX_PAGES: usize = 1000;
+
+/// A process that talks to etcd. It dies with the thread that started it.
+#[derive(Debug)]
+pub struct FleetClient {
+    process: SandboxedProcess,
+    channel: UnixStream,
+}
+
+/// Why the fleet cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum FleetError {
+    /// The process cannot be started.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// The process broke, or hangs. It must be started again.
+    #[error("the process that talks to etcd broke: {0}")]
+    Broken(String),
+    /// etcd cannot be reached, or refuses.
+    #[error("{0}")]
+    Etcd(Reason),
+}
+
+/// etcd took a report, or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PublishOutcome {
+    /// It took it.
+    Taken {
+        /// The bytes of the report.
+        bytes: usize,
+        /// What the operator must know.
+        warning: Option<String>,
+    },
+    /// Another host reports under this name: why it is believed so.
+    NameTaken(String),
+}
+
+impl FleetClient {
+    /// Starts the process, and gives it the access; `first` selects the endpoint to begin with.
+    ///
+    /// # Errors
+    /// The process cannot be started.
+    pub fn start(
+        launcher: &Launcher,
+        access: FleetAccess,
+        names: NameLookup,
+        first: usize,
+    ) -> Result<Self, FleetError> {
+        let (process, channel) = launcher.launch(ProcessRole::TalkToEtcd, names)?;
+        let client = Self { process, channel };
+        match client.ask(&FleetRequest::Open(access, first))? {
+            FleetReply::Opened => Ok(client),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Publishes the report of this host.
+    ///
+    /// # Errors
+    /// etcd does not take it.
+    pub fn publish(&self, report: HostReport) -> Result<PublishOutcome, FleetError> {
+        let name = report.name.clone();
+        match self.ask(&FleetRequest::Publish(Box::new(report)))? {
+            FleetReply::Publication(Publication::Taken { bytes, rival }) => {
+                let warning = rival.map(|rival| match rival {
+                    Rival::Instance(instance) => format!(
+                        "another host claims the name {name} in the fleet (its instance is \
+                         {instance}), and is not seen: give it another fleet.name"
+                    ),
+                    Rival::Copy => format!(
+                        "another host reports as {name} with the instance of this one, as if one \
+                         disk were a copy of the other: give it another fleet.name, and remove \
+                         fleet-instance from its paths.state"
+                    ),
+                });
+                Ok(PublishOutcome::Taken { bytes, warning })
+            }
+            FleetReply::Publication(Publication::NameTaken(_)) => Ok(PublishOutcome::NameTaken(
+                format!("another host reports as {name} (`aop fleet status --host {name}`)"),
+            )),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Reads what all hosts have written, in one state of etcd.
+    ///
+    /// # Errors
+    /// etcd does not answer.
+    pub fn hosts(&self) -> Result<StoredFleet, FleetError> {
+        let mut fleet = StoredFleet::default();
+        let mut revision = 0;
+        for part in [FleetPart::Hosts, FleetPart::Seen, FleetPart::Claims] {
+            let mut after = None;
+            for _ in 0..MAX_PAGES {
+                let request = PageRequest { part, after, revision };
+                let page = match self.ask(&FleetRequest::Read(request))? {
+                    FleetReply::Page(page) => page,
+                    other => return Err(unexpected(other)),
+                };
+                revision = page.revision;
+                fleet.unreadable += page.unreadable;
+                for entry in page.entries {
+                    match entry {
+                        FleetEntry::Report(name, report) => {
+                            fleet.reports.insert(name, report.map(|report| *report));
+                        }
+                        FleetEntry::Seen(name, seen) => {
+                            fleet.seen.insert(name, seen.at);
+                        }
+                        FleetEntry::Claim(name) => {
+                            fleet.claimed.insert(name);
+                        }
+                    }
+                }
+                after = page.last;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(fleet)
+    }
+
+    /// Forgets a host that is silent. Whether it was: a host that reports is not forgotten.
+    ///
+    /// # Errors
+    /// etcd does not answer, or refuses.
+    pub fn forget(&self, name: FleetName) -> Result<bool, FleetError> {
+        match self.ask(&FleetRequest::Forget(name))? {
+            FleetReply::Forgotten(forgotten) => Ok(forgotten),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    fn ask(&self, request: &FleetRequest) -> Result<FleetReply, FleetError> {
+        let broken = |error: ChannelError| FleetError::Broken(error.to_string());
+        process::ask(&self.channel, request).map_err(broken)
+    }
+}
+
+fn unexpected(reply: FleetReply) -> FleetError {
+    match reply {
+        FleetReply::Failed(why) => FleetError::Etcd(why),
+        FleetReply::Opened
+        | FleetReply::Publication(_)
+        | FleetReply::Page(_)
+        | FleetReply::Forgotten(_) => {
+            FleetError::Broken("it gave the answer to another question".to_owned())
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Calls of etcd, at whichever endpoint answers.
+
+use aop_config::EtcdEndpoint;
+use aop_tls::MutualClient;
+
+use super::{
+    EtcdError,
+    connection::Connection,
+    messages::{
+        CompareRequest, DeleteRangeRequest, KeyValue, LeaseGrantRequest, LeaseKeepAliveRequest,
+        LeaseResponse, PutRequest, RangeRequest, RangeResponse, RequestKind, RequestOp, TARGET_MOD,
+        TxnRequest, TxnResponse,
+    },
+};
+
+const RANGE: &str = "/etcdserverpb.KV/Range";
+const TXN: &str = "/etcdserverpb.KV/Txn";
+const GRANT: &str = "/etcdserverpb.Lease/LeaseGrant";
+const KEEP_ALIVE: &str = "/etcdserverpb.Lease/LeaseKeepAlive";
+
+/// A client with at most one connection. A call that an endpoint does not answer goes to the next
+/// one.
+pub(crate) struct EtcdClient {
+    endpoints: Vec<EtcdEndpoint>,
+    tls: Option<MutualClient>,
+    /// The endpoint of the connection, or of the next attempt.
+    at: usize,
+    connection: Option<Connection>,
+}
+
+/// The condition of a transaction: the revision in which a key was last changed, 0 if it does not
+/// exist.
+pub(crate) struct Compare<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) revision: i64,
+}
+
+/// A step of a transaction.
+pub(crate) enum Operation<'a> {
+    /// Writes a key, under a lease or under none (0).
+    Put { key: &'a str, value: Vec<u8>, lease: i64 },
+    /// Reads a key.
+    Get(&'a str),
+    /// Reads the keys that begin with this text, at most so many.
+    GetBelow(&'a str, i64),
+    /// Deletes a key.
+    Delete(&'a str),
+}
+
+/// The result of a transaction.
+pub(crate) struct TxnAnswer {
+    /// Whether the condition was met.
+    pub(crate) met: bool,
+    /// The revision after it.
+    pub(crate) revision: i64,
+    /// The keys that it read.
+    pub(crate) read: Vec<KeyValue>,
+}
+
+/// A page of keys.
+pub(crate) struct Page {
+    pub(crate) keys: Vec<KeyValue>,
+    /// The state of etcd that it shows.
+    pub(crate) revision: i64,
+    pub(crate) more: bool,
+}
+
+impl EtcdClient {
+    /// A client of `endpoints`; `first` selects the one to begin with, so that the hosts of a fleet
+    /// do not all ask the same one.
+    pub(crate) fn new(
+        endpoints: Vec<EtcdEndpoint>,
+        tls: Option<MutualClient>,
+        first: usize,
+    ) -> Self {
+        Self { at: first % endpoints.len().max(1), endpoints, tls, connection: None }
+    }
+
+    /// The endpoint of the last call.
+    pub(crate) fn endpoint(&self) -> String {
+        self.endpoints.get(self.at).map(ToString::to_string).unwrap_or_default()
+    }
+
+    /// Reads the keys from `from` up to `end`, at most `limit`, in the state of `revision` (0: the
+    /// newest).
+    pub(crate) async fn range(
+        &mut self,
+        from: &[u8],
+        end: &[u8],
+        limit: i64,
+        revision: i64,
+    ) -> Result<Page, EtcdError> {
+        let ask = RangeRequest { key: from.to_vec(), range_end: end.to_vec(), limit, revision };
+        let RangeResponse { header, kvs, more } = self.call(RANGE, ask).await?;
+        Ok(Page { keys: kvs, revision: header.map_or(0, |it| it.revision), more })
+    }
+
+    /// Runs a transaction.
+    pub(crate) async fn transaction(
+        &mut self,
+        condition: Option<Compare<'_>>,
+        success: Vec<Operation<'_>>,
+        failure: Vec<Operation<'_>>,
+    ) -> Result<TxnAnswer, EtcdError> {
+        let compare = condition.into_iter().map(|Compare { key, revision }| CompareRequest {
+            result: 0,
+            target: TARGET_MOD,
+            key: key.into(),
+            mod_revision: Some(revision),
+        });
+        let ask = TxnRequest {
+            compare: compare.collect(),
+            success: success.into_iter().map(Operation::request).collect(),
+            failure: failure.into_iter().map(Operation::request).collect(),
+        };
+        let TxnResponse { header, succeeded, responses } = self.call(TXN, ask).await?;
+        let read = responses.into_iter().filter_map(|response| response.range);
+        Ok(TxnAnswer {
+            met: succeeded,
+            revision: header.map_or(0, |it| it.revision),
+            read: read.flat_map(|range| range.kvs).collect(),
+        })
+    }
+
+    /// A new lease of so many seconds: its number.
+    pub(crate) async fn grant(&mut self, seconds: i64) -> Result<i64, EtcdError> {
+        let granted: LeaseResponse = self.call(GRANT, LeaseGrantRequest { ttl: seconds }).await?;
+        Ok(granted.id)
+    }
+
+    /// Renews a lease. Whether it still exists.
+    pub(crate) async fn keep_alive(&mut self, lease: i64) -> Result<bool, EtcdError> {
+        // A stream of one request and one answer.
+        let kept: LeaseResponse =
+            self.call(KEEP_ALIVE, LeaseKeepAliveRequest { id: lease }).await?;
+        Ok(kept.ttl > 0)
+    }
+
+    /// Makes a call at the first endpoint that answers; the error is that of the last one. A call
+    /// may then be made twice: each is one that may be repeated.
+    async fn call<Q, A>(&mut self, path: &'static str, ask: Q) -> Result<A, EtcdError>
+    where
+        Q: prost::Message + Clone + 'static,
+        A: prost::Message + Default + 'static,
+    {
+        let mut attempts = self.endpoints.len();
+        loop {
+            // A connection that etcd closed in the meantime is no reason to leave the endpoint.
+            let kept = self.connection.is_some();
+            let error = match self.call_once(path, ask.clone()).await {
+                Err(EtcdError::Unavailable(why)) => {
+                    EtcdError::unavailable(&format!("{}: {why}", self.endpoint()))
+                }
+                answered => return answered,
+            };
+            self.connection = None;
+            if kept {
+                continue;
+            }
+            attempts = attempts.saturating_sub(1);
+            if attempts == 0 {
+                return Err(error);
+            }
+            self.at = (self.at + 1) % self.endpoints.len().max(1);
+        }
+    }
+
+    async fn call_once<Q, A>(&mut self, path: &'static str, ask: Q) -> Result<A, EtcdError>
+    where
+        Q: prost::Message + 'static,
+        A: prost::Message + Default + 'static,
+    {
+        let connection = match &mut self.connection {
+            Some(open) => open,
+            empty => {
+                let endpoint = self.endpoints.get(self.at);
+                let endpoint = endpoint.ok_or_else(|| EtcdError::refused("no endpoint"))?;
+                empty.insert(Connection::open(endpoint, self.tls.as_ref()).await?)
+            }
+        };
+        connection.call(path, ask).await
+    }
+}
+
+impl Operation<'_> {
+    fn request(self) -> RequestOp {
+        let request = match self {
+            Self::Put { key, value, lease } => {
+                RequestKind::Put(PutRequest { key: key.into(), value, lease })
+            }
+            Self::Get(key) => RequestKind::Range(RangeRequest {
+                key: key.into(),
+                range_end: Vec::new(),
+                limit: 1,
+                revision: 0,
+            }),
+            Self::GetBelow(prefix, limit) => RequestKind::Range(RangeRequest {
+                key: prefix.into(),
+                range_end: end_of_prefix(prefix),
+                limit,
+                revision: 0,
+            }),
+            Self::Delete(key) => RequestKind::Delete(DeleteRangeRequest { key: key.into() }),
+        };
+        RequestOp { request: Some(request) }
+    }
+}
+
+/// The first key after all that begin with `prefix`, which ends with an ASCII character.
+pub(crate) fn end_of_prefix(prefix: &str) -> Vec<u8> {
+    let mut end = prefix.as_bytes().to_vec();
+    if let Some(last) = end.last_mut() {
+        *last += 1;
+    }
+    end
+}

@@ -1,0 +1,64 @@
+//! Why a call of etcd failed, written for the operator.
+
+use aop_types::SafeText;
+use tonic::{Code, Status};
+
+/// The text of an error, of etcd or of the network: untrusted.
+type Reason = SafeText<300>;
+
+/// A call of etcd failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum EtcdError {
+    /// The endpoint cannot be reached, is no etcd, or has no leader. Another one may answer.
+    #[error("{0}")]
+    Unavailable(Reason),
+    /// etcd refuses the call.
+    #[error("{0}")]
+    Refused(Reason),
+}
+
+impl EtcdError {
+    pub(super) fn unavailable(why: &str) -> Self {
+        Self::Unavailable(Reason::new(why))
+    }
+
+    pub(crate) fn refused(why: &str) -> Self {
+        Self::Refused(Reason::new(why))
+    }
+
+    /// The error of an answer. The codes of etcd's clients that try again
+    /// (`isHaltErr` is the opposite) and those of a server that is no etcd are unavailable.
+    pub(super) fn of(status: &Status) -> Self {
+        let why = status.message();
+        match status.code() {
+            Code::PermissionDenied => Self::refused(&format!(
+                "etcd does not let the certificate do this: {why}. Grant its user the role that \
+                 docs/fleet.md names"
+            )),
+            Code::Unauthenticated => Self::refused(&format!(
+                "etcd does not know the certificate: {why}. Its common name must be a user of etcd"
+            )),
+            Code::ResourceExhausted => Self::refused(&format!(
+                "etcd is full: {why}. Compact and defragment it, and disarm its alarm"
+            )),
+            Code::InvalidArgument
+            | Code::NotFound
+            | Code::AlreadyExists
+            | Code::FailedPrecondition
+            | Code::OutOfRange => Self::refused(&format!("etcd refuses the call: {why}")),
+            Code::Ok
+            | Code::Cancelled
+            | Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Aborted
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss => Self::unavailable(&if why.is_empty() {
+                status.code().to_string()
+            } else {
+                why.to_owned()
+            }),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Writes the report of this host into etcd, under a lease that each report renews. If the daemon
+//! stops reporting, the lease expires, and the fleet sees that the host is silent.
+//!
+//! A host never overwrites the report of another one: it writes if there is none, or if the one
+//! that is there is its own. The condition is part of the transaction that writes.
+
+use aop_api::HostReport;
+use aop_config::{FleetName, FleetPrefix};
+use aop_types::SafeText;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    MAX_REPORT,
+    etcd::{Compare, EtcdClient, EtcdError, KeyValue, Operation, TxnAnswer},
+    keys::HostKeys,
+};
+
+/// Seconds after the last report until a host counts as silent.
+const LEASE: i64 = 30;
+/// Attempts to write one report: the key may expire, or be found to be its own.
+const ATTEMPTS: usize = 3;
+/// A foreign change of the own report happens once in an upgrade. So many in a row come from
+/// another host.
+const STOLEN: u32 = 4;
+/// More claims of one name than are told.
+const MAX_CLAIMS: i64 = 4;
+
+/// The result of an attempt to report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Publication {
+    /// etcd took the report.
+    Taken {
+        /// The bytes of the report.
+        bytes: usize,
+        /// Another host claims the name.
+        rival: Option<Rival>,
+    },
+    /// Another host reports under this name.
+    NameTaken(Rival),
+}
+
+/// Another host of the same name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Rival {
+    /// It has another instance number.
+    Instance(SafeText<64>),
+    /// It has the same one: its disk is a copy.
+    Copy,
+}
+
+/// What `PREFIX/seen/NAME` and a claim hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    /// The instance.
+    pub(crate) instance: String,
+    /// When it reported, by its clock.
+    pub(crate) at: Timestamp,
+}
+
+/// The part of a report that tells whose it is.
+#[derive(Deserialize)]
+struct Owner {
+    instance: SafeText<64>,
+}
+
+/// The lease, and the knowledge of the own key.
+#[derive(Default)]
+pub(crate) struct Publisher {
+    lease: Option<i64>,
+    /// The revision of the last own write; `None` before the first, or if the name is taken.
+    revision: Option<i64>,
+    /// How often in a row somebody else had changed the own report.
+    stolen: u32,
+}
+
+impl Publisher {
+    /// Writes `report`.
+    pub(crate) async fn publish(
+        &mut self,
+        etcd: &mut EtcdClient,
+        prefix: &FleetPrefix,
+        report: &HostReport,
+    ) -> Result<Publication, EtcdError> {
+        let published = self.try_publish(etcd, prefix, report).await;
+        if published.is_err() {
+            // Perhaps it was the lease. The next attempt asks, and makes a new one.
+            self.lease = None;
+        }
+        published
+    }
+
+    async fn try_publish(
+        &mut self,
+        etcd: &mut EtcdClient,
+        prefix: &FleetPrefix,
+        report: &HostReport,
+    ) -> Result<Publication, EtcdError> {
+        let refused = |why: String| EtcdError::refused(&why);
+        let name: FleetName = report.name.parse().map_err(refused)?;
+        let keys = HostKeys::of(prefix, &name);
+        let value = serde_json::to_vec(report).map_err(|error| refused(error.to_string()))?;
+        if value.len() > MAX_REPORT {
+            return Err(refused(format!("a report of {} bytes is too long", value.len())));
+        }
+        let seen = Seen { instance: report.instance.clone(), at: report.at };
+        let seen = serde_json::to_vec(&seen).map_err(|error| refused(error.to_string()))?;
+        let lease = self.living_lease(etcd).await?;
+        let known = self.revision.is_some_and(|revision| revision != 0);
+        let mut stolen = false;
+        for _ in 0..ATTEMPTS {
+            let claim = keys.claim(&report.instance);
+            let success = vec![
+                Operation::Put { key: &keys.report, value: value.clone(), lease },
+                Operation::Put { key: &keys.seen, value: seen.clone(), lease: 0 },
+                Operation::Delete(&claim),
+                Operation::GetBelow(&keys.claims, MAX_CLAIMS),
+            ];
+            let condition =
+                Compare { key: &keys.report, revision: self.revision.unwrap_or_default() };
+            let failure = vec![Operation::Get(&keys.report)];
+            let answer = etcd.transaction(Some(condition), success, failure).await?;
+            if answer.met {
+                self.revision = Some(answer.revision);
+                self.stolen = if stolen { self.stolen + 1 } else { 0 };
+                let rival = self.rival(&answer, &keys);
+                return Ok(Publication::Taken { bytes: value.len(), rival });
+            }
+            match answer.read.first() {
+                // It has expired.
+                None => self.revision = Some(0),
+                Some(found) => match owner(found) {
+                    Some(owner) if *owner.instance == *report.instance => {
+                        stolen = known;
+                        self.revision = Some(found.mod_revision);
+                    }
+                    other => {
+                        self.revision = None;
+                        let put = Operation::Put { key: &claim, value: seen, lease };
+                        etcd.transaction(None, vec![put], Vec::new()).await?;
+                        let instance = other.map(|other| other.instance).unwrap_or_default();
+                        return Ok(Publication::NameTaken(Rival::Instance(instance)));
+                    }
+                },
+            }
+        }
+        Err(EtcdError::refused("the report was changed again and again while it was written"))
+    }
+
+    /// A lease that has just been renewed, or made.
+    async fn living_lease(&mut self, etcd: &mut EtcdClient) -> Result<i64, EtcdError> {
+        if let Some(lease) = self.lease
+            && etcd.keep_alive(lease).await?
+        {
+            return Ok(lease);
+        }
+        let lease = etcd.grant(LEASE).await?;
+        self.lease = Some(lease);
+        Ok(lease)
+    }
+
+    fn rival(&self, answer: &TxnAnswer, keys: &HostKeys) -> Option<Rival> {
+        let claim = |found: &KeyValue| {
+            let key = String::from_utf8_lossy(&found.key);
+            key.strip_prefix(&keys.claims).map(|instance| Rival::Instance(SafeText::new(instance)))
+        };
+        let copy = (self.stolen >= STOLEN).then_some(Rival::Copy);
+        answer.read.iter().find_map(claim).or(copy)
+    }
+}
+
+fn owner(found: &KeyValue) -> Option<Owner> {
+    serde_json::from_slice(&found.value).ok()
+}

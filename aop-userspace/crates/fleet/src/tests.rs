@@ -1,0 +1,1 @@
+//! Tests of reports and of what an operator sees of them.

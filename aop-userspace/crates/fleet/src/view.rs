@@ -1,0 +1,163 @@
+//! What an operator sees of all hosts: the worst first, with sums.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aop_api::{
+    FleetHost, FleetHostState, FleetModeSums, FleetReport, FleetSums, HostReport, ModeName,
+    OverviewState, duration_text,
+};
+use aop_config::{FleetName, FleetPrefix};
+use jiff::Timestamp;
+
+use crate::fits;
+
+/// A report that differs by more from the clock of the operator is told. A report is made every ten
+/// seconds, and waits at most for a lease.
+const CLOCK_SKEW: u64 = 90;
+
+/// What etcd holds of a fleet: untrusted, of its form, with safe texts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StoredFleet {
+    /// The reports; `None` where one cannot be read.
+    pub reports: BTreeMap<FleetName, Option<HostReport>>,
+    /// When each host has last reported, by its own clock.
+    pub seen: BTreeMap<FleetName, Timestamp>,
+    /// The names that further hosts claim.
+    pub claimed: BTreeSet<FleetName>,
+    /// Keys that are of no form of ours.
+    pub unreadable: usize,
+}
+
+/// The hosts to look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostFilter {
+    /// Names, in which `*` stands for any characters and `?` for one; if empty, all.
+    pub names: Vec<String>,
+    /// Labels that a host must all have. A silent host has none.
+    pub labels: Vec<(String, String)>,
+}
+
+impl HostFilter {
+    /// Whether a host is meant.
+    #[must_use]
+    pub fn matches(&self, name: &FleetName, report: Option<&HostReport>) -> bool {
+        let named = self.names.is_empty() || self.names.iter().any(|pattern| fits(pattern, name));
+        let has = |(key, value): &(String, String)| {
+            report.is_some_and(|report| report.labels.get(key) == Some(value))
+        };
+        named && self.labels.iter().all(has)
+    }
+}
+
+/// The report of the hosts that `filter` means, at the moment `at`.
+#[must_use]
+pub fn fleet_report(
+    fleet: StoredFleet,
+    filter: &HostFilter,
+    prefix: &FleetPrefix,
+    at: Timestamp,
+) -> FleetReport {
+    let StoredFleet { reports, mut seen, claimed, unreadable: _ } = fleet;
+    let mut hosts = Vec::new();
+    for (name, report) in reports {
+        let last = seen.remove(&name);
+        if filter.matches(&name, report.as_ref()) {
+            hosts.push(host(&name, report, last, claimed.contains(&name), at));
+        }
+    }
+    for (name, last) in seen {
+        if filter.matches(&name, None) {
+            hosts.push(silent(&name, last, at));
+        }
+    }
+    hosts.sort_by(|one, other| (&one.state, &one.name).cmp(&(&other.state, &other.name)));
+    FleetReport { at, prefix: prefix.to_string(), sums: sums(&hosts), hosts }
+}
+
+fn host(
+    name: &FleetName,
+    report: Option<HostReport>,
+    seen: Option<Timestamp>,
+    claimed: bool,
+    at: Timestamp,
+) -> FleetHost {
+    let unclear = |reasons: Vec<String>, report| FleetHost {
+        name: name.to_string(),
+        state: FleetHostState::Unclear,
+        last_seen: seen,
+        reasons,
+        report,
+    };
+    let Some(report) = report else {
+        return unclear(vec!["its report cannot be read".to_owned()], None);
+    };
+    if report.name != name.as_str() {
+        return unclear(vec![format!("its report is that of {}", report.name)], None);
+    }
+    let mut state = match report.state {
+        OverviewState::Ok => FleetHostState::Ok,
+        OverviewState::Warning => FleetHostState::Warning,
+        OverviewState::Critical => FleetHostState::Critical,
+        OverviewState::Unknown(_) => FleetHostState::Unclear,
+    };
+    let mut reasons = report.failures.clone();
+    if claimed {
+        state = state.min(FleetHostState::Unclear);
+        reasons.push("another host claims this name: give one of them another fleet.name".into());
+    }
+    let skew = report.at.duration_since(at).as_secs().unsigned_abs();
+    if skew > CLOCK_SKEW {
+        state = state.min(FleetHostState::Warning);
+        let skew = duration_text(skew);
+        reasons.push(format!("its clock and the one of this host are {skew} apart"));
+    }
+    reasons.extend(report.warnings.iter().cloned());
+    if report.more_warnings > 0 {
+        reasons.push(format!("{} more", report.more_warnings));
+    }
+    let last_seen = Some(report.at);
+    FleetHost { name: name.to_string(), state, last_seen, reasons, report: Some(report) }
+}
+
+fn silent(name: &FleetName, last: Timestamp, at: Timestamp) -> FleetHost {
+    let ago = u64::try_from(at.duration_since(last).as_secs()).unwrap_or(0);
+    FleetHost {
+        name: name.to_string(),
+        state: FleetHostState::Silent,
+        last_seen: Some(last),
+        reasons: vec![format!("it last reported {} ago", duration_text(ago))],
+        report: None,
+    }
+}
+
+fn sums(hosts: &[FleetHost]) -> FleetSums {
+    let mut sums = FleetSums { hosts: hosts.len(), ..FleetSums::default() };
+    let (mut lists, mut versions) = (BTreeSet::new(), BTreeSet::new());
+    for host in hosts {
+        match host.state {
+            FleetHostState::Ok => sums.ok += 1,
+            FleetHostState::Warning => sums.warning += 1,
+            FleetHostState::Critical => sums.critical += 1,
+            FleetHostState::Silent => sums.silent += 1,
+            FleetHostState::Unclear | FleetHostState::Unknown(_) => sums.unclear += 1,
+        }
+        let Some(report) = &host.report else { continue };
+        sums.pending += usize::from(report.pending.is_some());
+        match report.mode {
+            ModeName::Enforce => sums.packets.enforce += 1,
+            ModeName::Observe | ModeName::Off | ModeName::Unknown(_) => sums.packets.observe += 1,
+        }
+        add(&mut sums.sites, report);
+        lists.insert(&report.list.digest);
+        versions.insert(&report.version);
+    }
+    (sums.lists, sums.versions) = (lists.len(), versions.len());
+    sums
+}
+
+/// Adds the sites of a host. Its numbers are its own word.
+fn add(sites: &mut FleetModeSums, report: &HostReport) {
+    let enforcing = report.sites_enforcing.min(report.sites_total);
+    sites.enforce = sites.enforce.saturating_add(enforcing);
+    sites.observe = sites.observe.saturating_add(report.sites_total - enforcing);
+}

@@ -1,0 +1,79 @@
+//! `aop fleet`: all hosts that report to one etcd. These verbs ask etcd and no daemon, so they also
+//! work on the workstation of an operator, with `[fleet]` alone in a file.
+
+mod forget;
+mod identities;
+mod page;
+mod status;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use aop_config::{Config, FleetConfig};
+use aop_fleet::{FleetAccess, FleetClient, HostFilter};
+use aop_sandbox::{Account, Launcher, NameLookup};
+use clap::{Args, Subcommand};
+
+use crate::arguments::ConfigFile;
+
+#[derive(Args)]
+pub(crate) struct FleetCommand {
+    #[command(subcommand)]
+    verb: FleetVerb,
+}
+
+#[derive(Subcommand)]
+enum FleetVerb {
+    /// Show all hosts that report, the worst first, with sums
+    Status(status::FleetStatusCommand),
+    /// Show which client certificate arrives at which hosts, and where it does not
+    Identities(identities::FleetIdentitiesCommand),
+    /// Forget a host that does not report any more
+    Forget(forget::ForgetCommand),
+}
+
+#[derive(Args)]
+struct HostSelection {
+    /// Only hosts of this name; * stands for any characters, ? for one. May be repeated
+    #[arg(long = "host", value_name = "NAME")]
+    names: Vec<String>,
+    /// Only hosts that report and have this label. May be repeated: a host must have all
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
+}
+
+impl HostSelection {
+    fn filter(&self) -> HostFilter {
+        HostFilter { names: self.names.clone(), labels: self.labels.clone() }
+    }
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+    pair.ok_or_else(|| "expected a label such as ring=canary".to_owned())
+}
+
+impl FleetCommand {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        match self.verb {
+            FleetVerb::Status(verb) => verb.run(),
+            FleetVerb::Identities(verb) => verb.run(),
+            FleetVerb::Forget(verb) => verb.run(),
+        }
+    }
+}
+
+/// Connects to the etcd of the fleet that `file` names.
+fn connect(file: &ConfigFile) -> anyhow::Result<(FleetClient, FleetConfig)> {
+    let config = Config::fleet(&file.config)?.with_context(|| {
+        format!(
+            "{}: there is no [fleet]: name the etcd of the fleet there, or another file with \
+             --config (docs/fleet.md)",
+            file.config.display()
+        )
+    })?;
+    let launcher = Launcher::new(Account::find(None)?, Vec::new());
+    let access = FleetAccess::read(&config)?;
+    let client = FleetClient::start(&launcher, access, NameLookup::AtStart, 0)?;
+    Ok((client, config))
+}
