@@ -56,8 +56,6 @@ pub struct OrderResult {
     pub serial: u64,
     /// The public key of the operator who signed it.
     pub operator: String,
-    /// The request.
-    pub request: Request,
     /// When the host took it, by its own clock.
     pub at: Timestamp,
     /// What became of it.

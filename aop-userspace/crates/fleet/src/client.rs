@@ -1,6 +1,6 @@
 //! The parent of the process that talks to etcd.
 
-use std::os::unix::net::UnixStream;
+use std::{os::unix::net::UnixStream, time::Duration};
 
 use aop_api::HostReport;
 use aop_config::FleetName;
@@ -10,6 +10,8 @@ use aop_sandbox::{
 
 use crate::{
     FleetAccess,
+    order_store::OrderPage,
+    orders::SignedOrder,
     process::{self, FleetReply, FleetRequest, Reason},
     publisher::{Publication, Rival},
     reader::{FleetEntry, FleetPart, PageRequest},
@@ -52,6 +54,17 @@ pub enum PublishOutcome {
     },
     /// Another host reports under this name: why it is believed so.
     NameTaken(String),
+}
+
+/// The orders in etcd: untrusted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredOrders {
+    /// The orders.
+    pub orders: Vec<SignedOrder>,
+    /// Keys that hold no order.
+    pub unreadable: usize,
+    /// Whether there are more than are read at once.
+    pub more: bool,
 }
 
 impl FleetClient {
@@ -146,6 +159,41 @@ impl FleetClient {
         Ok(fleet)
     }
 
+    /// Reads the orders whose numbers are above `above`, in the order of their numbers. Nothing is
+    /// known of their signatures.
+    ///
+    /// # Errors
+    /// etcd does not answer.
+    pub fn orders(&self, above: u64) -> Result<StoredOrders, FleetError> {
+        match self.ask(&FleetRequest::Orders(above))? {
+            FleetReply::Orders(OrderPage { orders, unreadable, more }) => Ok(StoredOrders {
+                orders: orders.into_iter().filter_map(SignedOrder::from_parts).collect(),
+                unreadable,
+                more,
+            }),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Writes an order under its number. Whether there was none of that number.
+    ///
+    /// # Errors
+    /// etcd does not answer, or refuses.
+    pub fn order(
+        &self,
+        serial: u64,
+        order: &SignedOrder,
+        life: Duration,
+    ) -> Result<bool, FleetError> {
+        let value =
+            order.to_bytes().map_err(|error| FleetError::Etcd(Reason::new(&error.to_string())))?;
+        let seconds = i64::try_from(life.as_secs()).unwrap_or(i64::MAX);
+        match self.ask(&FleetRequest::Order { serial, value, seconds })? {
+            FleetReply::Ordered(written) => Ok(written),
+            other => Err(unexpected(other)),
+        }
+    }
+
     /// Forgets a host that is silent. Whether it was: a host that reports is not forgotten.
     ///
     /// # Errors
@@ -169,6 +217,8 @@ fn unexpected(reply: FleetReply) -> FleetError {
         FleetReply::Opened
         | FleetReply::Publication(_)
         | FleetReply::Page(_)
+        | FleetReply::Orders(_)
+        | FleetReply::Ordered(_)
         | FleetReply::Forgotten(_) => {
             FleetError::Broken("it gave the answer to another question".to_owned())
         }

@@ -17,6 +17,16 @@ pub(crate) fn claims(prefix: &FleetPrefix) -> String {
     format!("{prefix}/claims/")
 }
 
+/// Where the orders are: `PREFIX/orders/SERIAL`, each under a lease until it ceases to count.
+pub(crate) fn orders(prefix: &FleetPrefix) -> String {
+    format!("{prefix}/orders/")
+}
+
+/// The key of the order `serial`: in the order of the numbers.
+pub(crate) fn order(prefix: &FleetPrefix, serial: u64) -> String {
+    format!("{}{serial:020}", orders(prefix))
+}
+
 /// The keys of one host.
 pub(crate) struct HostKeys {
     pub(crate) report: String,

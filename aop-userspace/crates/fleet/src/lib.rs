@@ -12,6 +12,7 @@ mod client;
 mod etcd;
 mod identities;
 mod keys;
+mod order_store;
 pub mod orders;
 mod pattern;
 mod process;
@@ -24,7 +25,7 @@ mod view;
 mod waves;
 
 pub use access::FleetAccess;
-pub use client::{FleetClient, FleetError, PublishOutcome};
+pub use client::{FleetClient, FleetError, PublishOutcome, StoredOrders};
 pub use identities::fleet_identities;
 pub use pattern::fits;
 pub use process::run as run_process;

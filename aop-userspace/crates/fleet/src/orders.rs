@@ -11,5 +11,5 @@ pub use self::{
     judge::{HostStanding, Judgement, MAX_LIFE, OrderRefusal, hosts_include, may_be_ordered},
     operator_secret::OperatorSecret,
     place::{PLACES, place},
-    signed_order::{MAX_ORDER, OrderFormError, SignedOrder},
+    signed_order::{MAX_ORDER, OrderFormError, OrderParts, SignedOrder},
 };

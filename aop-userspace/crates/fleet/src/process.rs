@@ -14,6 +14,7 @@ use crate::{
     FleetAccess,
     etcd::{EtcdClient, EtcdError, Operation},
     keys::HostKeys,
+    order_store::{self, OrderPage},
     publisher::{Publication, Publisher},
     reader::{self, FleetPage, PageRequest},
 };
@@ -40,6 +41,16 @@ pub(crate) enum FleetRequest {
     Publish(Box<HostReport>),
     /// Read a page of what all hosts have written.
     Read(PageRequest),
+    /// Read the orders whose numbers are above this one.
+    Orders(u64),
+    /// Write an order, if there is none of its number.
+    Order {
+        serial: u64,
+        /// The signed order.
+        value: Vec<u8>,
+        /// Seconds until etcd deletes it.
+        seconds: i64,
+    },
     /// Delete the note that this host has reported. Only a host that does not report is forgotten.
     Forget(FleetName),
 }
@@ -53,6 +64,10 @@ pub(crate) enum FleetReply {
     Publication(Publication),
     /// To [`FleetRequest::Read`].
     Page(FleetPage),
+    /// To [`FleetRequest::Orders`].
+    Orders(OrderPage),
+    /// To [`FleetRequest::Order`]: whether it was written.
+    Ordered(bool),
     /// To [`FleetRequest::Forget`]: whether the host is forgotten.
     Forgotten(bool),
     /// The request failed.
@@ -132,6 +147,13 @@ impl Session {
             }
             FleetRequest::Read(request) => {
                 Ok(FleetReply::Page(reader::read_page(etcd, prefix, &request).await?))
+            }
+            FleetRequest::Orders(above) => {
+                Ok(FleetReply::Orders(order_store::read(etcd, prefix, above).await?))
+            }
+            FleetRequest::Order { serial, value, seconds } => {
+                let written = order_store::write(etcd, prefix, serial, value, seconds).await?;
+                Ok(FleetReply::Ordered(written))
             }
             FleetRequest::Forget(name) => {
                 Ok(FleetReply::Forgotten(forget(etcd, prefix, &name).await?))

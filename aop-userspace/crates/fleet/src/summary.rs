@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use aop_api::{
-    ActionName, Expiry, HostReport, ModeName, Overview, PacketSum, PendingMode, ReasonSum,
-    ReportedIdentity, ReportedInterface, ReportedList, ReportedSite, SeenIdentity, Status,
+    ActionName, Expiry, HostReport, ModeName, OrderResult, Overview, PacketSum, PendingMode,
+    ReasonSum, ReportedIdentity, ReportedInterface, ReportedList, ReportedSite, SeenIdentity,
+    Status,
 };
 use aop_config::{FleetLabels, FleetName};
 use aop_sandbox::channel::encoded_len;
@@ -41,6 +42,8 @@ pub struct HostFacts<'a> {
     pub sites: &'a [String],
     /// The digest of the prefix list in force.
     pub list_digest: String,
+    /// The last order that it took.
+    pub order: Option<OrderResult>,
     /// Says so if aop drains.
     pub draining: Option<&'a str>,
     /// The moment.
@@ -93,6 +96,7 @@ pub fn host_report(status: Status, facts: &HostFacts<'_>) -> HostReport {
         mode,
         overrides: modes.iter().take(MAX_INTERFACES).map(|line| short(line)).collect(),
         pending: pending.map(bounded_pending),
+        order: facts.order.clone().map(bounded_order),
         openings: openings.total,
         more_interfaces: total - interfaces.len(),
         interfaces: interfaces.into_iter().map(reported_interface).collect(),
@@ -179,6 +183,10 @@ fn reported_list(status: &Status, digest: String) -> ReportedList {
 fn reported_interface(interface: aop_api::InterfaceStatus) -> ReportedInterface {
     let aop_api::InterfaceStatus { name, attach, state, attached: _, enforcing } = interface;
     ReportedInterface { name: short(&name), attach, state, enforcing }
+}
+
+fn bounded_order(order: OrderResult) -> OrderResult {
+    OrderResult { error: order.error.map(|error| short(&error)), ..order }
 }
 
 fn bounded_pending(mut pending: PendingMode) -> PendingMode {

@@ -194,8 +194,6 @@ impl WaveProgress {
 
 #[cfg(test)]
 mod tests {
-    use aop_api::{ModeChange, ModeTarget, Request};
-
     use super::*;
 
     fn names(count: usize) -> Vec<FleetName> {
@@ -246,11 +244,9 @@ mod tests {
     fn a_wave_goes_on_waits_or_stops_as_its_hosts_report() {
         let signed: Timestamp = "2026-11-30T12:00:00Z".parse().expect("a time");
         let host = |serial, state, error: Option<&str>| {
-            let change = ModeChange::to(ModeTarget::Enforce);
             let order = OrderResult {
                 serial,
                 operator: String::new(),
-                request: Request::Mode(change),
                 at: signed,
                 state,
                 error: error.map(str::to_owned),

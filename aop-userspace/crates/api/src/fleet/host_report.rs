@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AttachModeName, Expiry, IdentityLevel, InterfaceState, ListOriginName, ModeName, OverviewState,
-    PendingMode, ReasonSum,
+    AttachModeName, Expiry, IdentityLevel, InterfaceState, ListOriginName, ModeName, OrderResult,
+    OverviewState, PendingMode, ReasonSum,
 };
 
 /// What a host says of itself. Its lists are bounded; what does not fit is counted.
@@ -45,6 +45,9 @@ pub struct HostReport {
     /// The mode override that waits for `aop confirm`; `null` where none does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<PendingMode>,
+    /// The last order that the host took; `null` where it never took one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<OrderResult>,
     /// Networks that `aop open` admits for a time.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub openings: usize,

@@ -26,6 +26,14 @@ pub struct SignedOrder {
     signature: String,
 }
 
+/// A signed order as bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderParts {
+    order: Vec<u8>,
+    operator: Vec<u8>,
+    signature: Vec<u8>,
+}
+
 /// Why a value is no signed order.
 #[derive(Debug, thiserror::Error)]
 pub enum OrderFormError {
@@ -77,6 +85,25 @@ impl SignedOrder {
         serde_json::from_slice(bytes).map_err(OrderFormError::Malformed)
     }
 
+    /// Its parts, for the channel between two processes, whose texts are cleaned.
+    #[must_use]
+    pub fn to_parts(&self) -> OrderParts {
+        let Self { order, operator, signature } = self;
+        OrderParts {
+            order: order.clone().into_bytes(),
+            operator: operator.clone().into_bytes(),
+            signature: signature.clone().into_bytes(),
+        }
+    }
+
+    /// The order of these parts; `None` if they are no text.
+    #[must_use]
+    pub fn from_parts(parts: OrderParts) -> Option<Self> {
+        let OrderParts { order, operator, signature } = parts;
+        let text = |bytes| String::from_utf8(bytes).ok();
+        Some(Self { order: text(order)?, operator: text(operator)?, signature: text(signature)? })
+    }
+
     /// The operator who is said to have signed it.
     #[must_use]
     pub fn claimed_operator(&self) -> &str {
@@ -84,7 +111,7 @@ impl SignedOrder {
     }
 
     /// The text of the order, if one of `operators` signed it.
-    pub(super) fn verified(&self, operators: &[OperatorKey]) -> Result<&str, Unverified> {
+    pub(crate) fn verified(&self, operators: &[OperatorKey]) -> Result<&str, Unverified> {
         let key = operators.iter().find(|key| key.to_string() == self.operator);
         let key = key.ok_or(Unverified::UnknownOperator)?;
         let signature = BASE64.decode(self.signature.as_bytes()).unwrap_or_default();
@@ -103,7 +130,7 @@ impl SignedOrder {
 
 /// Why nobody is known to have signed an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unverified {
+pub(crate) enum Unverified {
     UnknownOperator,
     WrongSignature,
 }
