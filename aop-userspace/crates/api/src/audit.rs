@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Request;
+use super::{OrderedBy, Request};
 
 /// A request that was carried out or refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,9 @@ pub struct AuditEntry {
     pub user: Option<String>,
     /// The client's process id; `null` where it lies in a PID namespace that is not visible here.
     pub pid: Option<i32>,
+    /// The order of a fleet's operator that asked for it; `null` for a request of this host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<OrderedBy>,
     /// The request, as it was received.
     pub request: Request,
     /// Whether it was carried out.

@@ -18,7 +18,7 @@ impl RequestHandler for Daemon {
         let recorded = request.changes().then(|| request.clone());
         let (answer, refused) = self.carry_out(request);
         if let Some(request) = recorded {
-            self.audit.record(requester, request, refused);
+            self.audit.record(requester, request, refused, None);
         }
         answer
     }
@@ -26,7 +26,7 @@ impl RequestHandler for Daemon {
 
 impl Daemon {
     /// The answer, and why the request was refused, where it was.
-    fn carry_out(&self, request: Request) -> (Response, Option<String>) {
+    pub(super) fn carry_out(&self, request: Request) -> (Response, Option<String>) {
         match request {
             Request::Status => (Response::of(&self.status()), None),
             Request::Prefixes => (Response::of(&self.admitted()), None),

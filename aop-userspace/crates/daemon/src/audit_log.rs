@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use aop_api::{AuditEntry, AuditOutcome, Request};
+use aop_api::{AuditEntry, AuditOutcome, OrderedBy, Request};
 use aop_control::Requester;
 use jiff::Timestamp;
 use nix::unistd::{Uid, User};
@@ -27,14 +27,22 @@ impl AuditLog {
         Self { state: state.into(), trouble: Mutex::default() }
     }
 
-    /// Records `request`. `refused` is why it was refused, where it was.
-    pub(super) fn record(&self, requester: Requester, request: Request, refused: Option<String>) {
+    /// Records `request`. `refused` is why it was refused, where it was; `order` is the order that
+    /// asked for it.
+    pub(super) fn record(
+        &self,
+        requester: Requester,
+        request: Request,
+        refused: Option<String>,
+        order: Option<OrderedBy>,
+    ) {
         let Requester { uid, pid } = requester;
         let entry = AuditEntry {
             at: Timestamp::now(),
             uid,
             user: User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name),
             pid,
+            order,
             request,
             outcome: match refused {
                 None => AuditOutcome::Done,
@@ -65,15 +73,16 @@ impl AuditLog {
 }
 
 fn log(entry: &AuditEntry) {
-    let AuditEntry { at: _, uid, user, pid, request, outcome, error } = entry;
+    let AuditEntry { at: _, uid, user, pid, order, request, outcome, error } = entry;
+    let (order, operator) = order.as_ref().map(|it| (it.serial, it.operator.as_str())).unzip();
     let request = serde_json::to_string(request).unwrap_or_default();
     let (user, error) = (user.as_deref(), error.as_deref());
     match outcome {
         AuditOutcome::Done => {
-            tracing::info!(target: "audit", uid, user, pid, request, "audit: done");
+            tracing::info!(target: "audit", uid, user, pid, order, operator, request, "audit: done");
         }
         AuditOutcome::Refused => {
-            tracing::info!(target: "audit", uid, user, pid, request, error, "audit: refused");
+            tracing::info!(target: "audit", uid, user, pid, order, operator, request, error, "audit: refused");
         }
     }
 }

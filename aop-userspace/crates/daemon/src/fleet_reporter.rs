@@ -156,7 +156,7 @@ impl Daemon {
         self.fleet.stop();
     }
 
-    fn keep_reporting(&self) {
+    fn keep_reporting(self: &Arc<Self>) {
         let mut session: Option<FleetSession> = None;
         let mut backoff = SPACING;
         loop {

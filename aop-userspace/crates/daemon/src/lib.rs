@@ -18,6 +18,7 @@ mod deadlines;
 mod enforce_preflight;
 mod error;
 mod file_stat;
+mod fleet_orders;
 mod fleet_reporter;
 mod guarded_interfaces;
 mod identity_store;
@@ -59,6 +60,7 @@ use aop_sandbox::Launcher;
 use audit_log::AuditLog;
 pub use crash_record::stored_crash;
 pub use error::DaemonError;
+use fleet_orders::FleetOrders;
 use fleet_reporter::FleetReporter;
 pub use identity_store::load as stored_identities;
 use lifecycle::Lifecycle;
@@ -113,6 +115,7 @@ pub(crate) struct Daemon {
     evidence: SiteEvidence,
     strangers: Strangers,
     fleet: FleetReporter,
+    orders: FleetOrders,
 }
 
 /// Logging of the daemon and its processes.

@@ -86,7 +86,7 @@ impl Daemon {
         if let Some(why) = next.overrides.count_pulls(&report.served) {
             next.overrides.store(turn.state()).map_err(SetModeError::NotStored)?;
             tracing::warn!("{why}");
-            self.audit.record(Requester::own(), Request::Confirm, None);
+            self.audit.record(Requester::own(), Request::Confirm, None, None);
         }
         await_ack(turn.commit(next, Predecessors::Keep));
         Ok(())
@@ -137,6 +137,23 @@ impl Daemon {
         Ok(())
     }
 
+    /// Whether the modes are as `change` sets them.
+    pub(super) fn modes_after(&self, change: &ModeChange) -> ModesAfter {
+        let policy = self.policy.read();
+        let ActivePolicy { live, overrides, .. } = &*policy;
+        if overrides.pending().is_some() {
+            return ModesAfter::Waiting;
+        }
+        let now = (Timestamp::now(), Instant::now());
+        let again = configured(change, live)
+            .ok()
+            .and_then(|configured| overrides.with_command(change, configured, now).ok());
+        match again {
+            Some(again) if again.modes(live.mode) == overrides.modes(live.mode) => ModesAfter::Same,
+            Some(_) | None => ModesAfter::Others,
+        }
+    }
+
     fn modes_in_force(&self) -> ModesInForce {
         let policy = self.policy.read();
         let ActivePolicy { live, overrides, .. } = &*policy;
@@ -153,6 +170,17 @@ impl Daemon {
             not_kept: overrides.trouble.clone(),
         }
     }
+}
+
+/// The modes in force, compared with those that a change asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ModesAfter {
+    /// An override waits for a confirmation.
+    Waiting,
+    /// They are as asked for.
+    Same,
+    /// They are not.
+    Others,
 }
 
 /// The reaction if overrides cannot be stored.

@@ -78,6 +78,7 @@ impl Daemon {
         status.warnings.extend(self.audit.trouble());
         status.fleet = self.fleet.link();
         status.warnings.extend(status.fleet.as_ref().and_then(FleetLink::warning));
+        status.warnings.extend(self.orders.warnings());
         let own = OwnCertificates::read(&self.settings.paths.state);
         status.warnings.extend(own.warnings(Timestamp::now()));
         match report {

@@ -1,6 +1,6 @@
 //! A process that talks to etcd for this host, and the report that it gets.
 
-use std::fs;
+use std::{fs, sync::Arc};
 
 use aop_api::HostReport;
 use aop_config::{FleetConfig, FleetName};
@@ -39,7 +39,7 @@ impl Daemon {
     /// Makes a report and publishes it; `changes` counts the changes of the policy. A new process is
     /// started if there is none, or if the files or the settings are others.
     pub(super) fn report_once(
-        &self,
+        self: &Arc<Self>,
         session: &mut Option<FleetSession>,
         config: &FleetConfig,
         changes: u64,
@@ -58,7 +58,12 @@ impl Daemon {
         }
         let Some(open) = session else { return Err(SessionError::Here("no session".into())) };
         let report = self.host_report(config, &name, &open.instance);
-        let published = open.client.publish(report);
+        let published = open.client.publish(report).and_then(|published| {
+            if let Some(last) = self.orders.reads_above() {
+                self.obey(config, &name, &open.client.orders(last)?);
+            }
+            Ok(published)
+        });
         if let Err(FleetError::Launch(_) | FleetError::Broken(_)) = &published {
             *session = None;
         }
@@ -94,6 +99,7 @@ impl Daemon {
             labels: &config.labels,
             sites: &sites,
             list_digest,
+            order: self.last_order(),
             draining,
             at: Timestamp::now(),
         };

@@ -1,0 +1,205 @@
+//! Orders of the fleet's operators. An order that counts is carried out like a request on the
+//! control socket: with the same preflight, the same confirmation and the same audit log.
+//!
+//! The number of an order is stored before anything is done. So no order is obeyed twice, and one
+//! that a crash interrupts stays `begun`.
+
+mod taken_order;
+
+use std::{collections::BTreeSet, path::Path, sync::Arc, thread};
+
+use aop_api::{ModeChange, OrderResult, OrderState, OrderedBy, Request};
+use aop_config::{FleetConfig, FleetName};
+use aop_control::Requester;
+use aop_fleet::{
+    StoredOrders,
+    orders::{HostStanding, Judgement, SignedOrder},
+};
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use taken_order::TakenOrder;
+
+use super::{Daemon, set_mode::ModesAfter};
+
+/// The most ignored orders that are told.
+const MAX_IGNORED: usize = 4;
+
+/// The last order, and what is wrong with others.
+pub(crate) struct FleetOrders {
+    state: Mutex<OrdersState>,
+}
+
+#[derive(Default)]
+struct OrdersState {
+    /// The last order that this host took.
+    taken: Option<TakenOrder>,
+    /// Why this host takes no orders.
+    trouble: Option<String>,
+    /// Why this host ignores orders that are in etcd.
+    ignored: BTreeSet<String>,
+    /// An order is being carried out.
+    busy: bool,
+}
+
+impl FleetOrders {
+    /// The last order, from its file in `state`.
+    pub(crate) fn load(state: &Path) -> Self {
+        let (taken, trouble) = match taken_order::load(state) {
+            Ok(taken) => (taken, None),
+            Err(why) => {
+                tracing::warn!("{why}");
+                (None, Some(why))
+            }
+        };
+        Self { state: Mutex::new(OrdersState { taken, trouble, ..OrdersState::default() }) }
+    }
+
+    /// The number of the last order, from which on this host reads; `None` if it takes none now.
+    pub(crate) fn reads_above(&self) -> Option<u64> {
+        let state = self.state.lock();
+        let is_ready = state.trouble.is_none() && !state.busy;
+        is_ready.then(|| state.taken.as_ref().map_or(0, |taken| taken.result.serial))
+    }
+
+    /// What the operator must know.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let state = self.state.lock();
+        let ignored = state.ignored.iter().take(MAX_IGNORED).cloned();
+        state.trouble.iter().cloned().chain(ignored).collect()
+    }
+
+    /// Notes which orders this host ignores now, and logs the new ones.
+    fn note_ignored(&self, ignored: BTreeSet<String>) {
+        let mut state = self.state.lock();
+        for why in ignored.difference(&state.ignored) {
+            tracing::warn!("{why}");
+        }
+        state.ignored = ignored;
+    }
+}
+
+impl Daemon {
+    /// Takes the first order of `stored` that counts for this host, if there is one, and carries it
+    /// out on a thread of its own: a reload takes longer than the fleet waits for a report.
+    pub(super) fn obey(
+        self: &Arc<Self>,
+        config: &FleetConfig,
+        name: &FleetName,
+        stored: &StoredOrders,
+    ) {
+        let Some(last) = self.orders.reads_above() else { return };
+        let standing = HostStanding {
+            fleet: &config.prefix,
+            name,
+            labels: &config.labels,
+            operators: &config.operators,
+            last,
+            now: Timestamp::now(),
+        };
+        let (mut ignored, mut next) = (BTreeSet::new(), None);
+        for signed in &stored.orders {
+            match standing.judge(signed) {
+                Judgement::Obey(order) => {
+                    let operator = signed.claimed_operator().to_owned();
+                    next = next.or(Some((order, operator)));
+                }
+                Judgement::NotForThisHost => {}
+                Judgement::Ignore(why) => {
+                    let serial = serial_of(signed);
+                    ignored.insert(format!("an order in etcd{serial} was ignored: {why}"));
+                }
+            }
+        }
+        self.orders.note_ignored(ignored);
+        let Some((order, operator)) = next else { return };
+        let by = OrderedBy { serial: order.serial, operator };
+        if self.begin(&by, &order.request) {
+            let daemon = Arc::clone(self);
+            let work = move || daemon.carry_out_order(&by, order.request);
+            if let Err(error) = thread::Builder::new().name("order".to_owned()).spawn(work) {
+                self.end(OrderState::Refused, Some(format!("no thread: {error}")));
+            }
+        }
+    }
+
+    /// Stores that this host takes the order. Whether it is stored: else nothing is done.
+    fn begin(&self, by: &OrderedBy, request: &Request) -> bool {
+        let result = OrderResult {
+            serial: by.serial,
+            operator: by.operator.clone(),
+            at: Timestamp::now(),
+            state: OrderState::Begun,
+            error: None,
+        };
+        let taken = TakenOrder { result, request: request.clone() };
+        let stored = {
+            let _no_changes = self.policy.exclude_changes();
+            taken.store(&self.settings.paths.state)
+        };
+        let mut state = self.orders.state.lock();
+        match stored {
+            Ok(()) => {
+                (state.taken, state.busy) = (Some(taken), true);
+                true
+            }
+            Err(why) => {
+                let why = format!("order {} was not taken: {why}", by.serial);
+                tracing::warn!("{why}");
+                state.ignored.insert(why);
+                false
+            }
+        }
+    }
+
+    fn carry_out_order(&self, by: &OrderedBy, request: Request) {
+        tracing::warn!("order {} of {} is carried out", by.serial, by.operator);
+        let sets_mode = matches!(request, Request::Mode(_));
+        let (_, refused) = self.carry_out(request.clone());
+        self.audit.record(Requester::own(), request, refused.clone(), Some(by.clone()));
+        let state = match &refused {
+            Some(why) => {
+                tracing::warn!("order {} was refused: {why}", by.serial);
+                OrderState::Refused
+            }
+            None if sets_mode => OrderState::Lasting,
+            None => OrderState::Done,
+        };
+        self.end(state, refused);
+    }
+
+    /// Notes what became of the order.
+    fn end(&self, state: OrderState, error: Option<String>) {
+        let ended = {
+            let mut orders = self.orders.state.lock();
+            orders.busy = false;
+            if let Some(taken) = &mut orders.taken {
+                (taken.result.state, taken.result.error) = (state, error);
+            }
+            orders.taken.clone()
+        };
+        let _no_changes = self.policy.exclude_changes();
+        if let Some(Err(why)) = ended.map(|taken| taken.store(&self.settings.paths.state)) {
+            tracing::warn!("{why}");
+        }
+        self.fleet.report_soon();
+    }
+
+    /// The last order, and what holds of it now.
+    pub(super) fn last_order(&self) -> Option<OrderResult> {
+        let TakenOrder { mut result, request } = self.orders.state.lock().taken.clone()?;
+        if let (OrderState::Lasting, Request::Mode(change)) = (&result.state, request) {
+            let change = ModeChange { confirm_seconds: None, confirm_pulls: None, ..change };
+            result.state = match self.modes_after(&change) {
+                ModesAfter::Waiting => OrderState::Waiting,
+                ModesAfter::Same => OrderState::Lasting,
+                ModesAfter::Others => OrderState::TakenBack,
+            };
+        }
+        Some(result)
+    }
+}
+
+/// The number that an order claims to have, for a text.
+fn serial_of(signed: &SignedOrder) -> String {
+    signed.unverified().map_or_else(String::new, |order| format!(", {},", order.serial))
+}

@@ -1,0 +1,77 @@
+//! The last order that this host took, in `paths.state`.
+
+use std::path::Path;
+
+use aop_api::{OrderResult, Request};
+use serde::{Deserialize, Serialize};
+
+const FILE: &str = "fleet-order.json";
+
+/// An order, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct TakenOrder {
+    pub(super) result: OrderResult,
+    pub(super) request: Request,
+}
+
+impl TakenOrder {
+    /// Writes it. The caller keeps changes of the state out.
+    pub(super) fn store(&self, state: &Path) -> Result<(), String> {
+        let text = serde_json::to_vec(self).map_err(|error| error.to_string())?;
+        aop_storage::write(state, FILE, &text).map_err(|error| {
+            let path = state.join(FILE);
+            format!(
+                "{}: cannot be written: {error}; correct paths.state, its permissions or its disk",
+                path.display()
+            )
+        })
+    }
+}
+
+/// The last order in `state`, if there is one. Without a file that can be read, nobody knows which
+/// orders were obeyed: then none is.
+pub(super) fn load(state: &Path) -> Result<Option<TakenOrder>, String> {
+    let trouble = |why: String| {
+        format!(
+            "{}: cannot be read ({why}): this host takes no orders. Remove the file after the \
+             orders in etcd have ceased to count (`aop fleet orders`), and restart aop",
+            state.join(FILE).display()
+        )
+    };
+    match aop_storage::read(state, FILE) {
+        Ok(None) => Ok(None),
+        Ok(Some(text)) => {
+            serde_json::from_slice(&text).map(Some).map_err(|error| trouble(error.to_string()))
+        }
+        Err(error) => Err(trouble(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aop_api::{ModeChange, ModeTarget, OrderState};
+
+    use super::*;
+
+    #[test]
+    fn the_last_order_is_kept_and_a_damaged_file_stops_orders() {
+        let state = tempfile::tempdir().expect("a directory");
+        assert_eq!(load(state.path()), Ok(None));
+        let result = OrderResult {
+            serial: 17,
+            operator: "ed25519:key".to_owned(),
+            at: "2026-11-30T12:00:00Z".parse().expect("a time"),
+            state: OrderState::Begun,
+            error: None,
+        };
+        let request = Request::Mode(ModeChange::to(ModeTarget::Enforce));
+        let taken = TakenOrder { result, request };
+        taken.store(state.path()).expect("stored");
+        assert_eq!(load(state.path()), Ok(Some(taken)));
+        let path = state.path().join(FILE);
+        let text = std::fs::read(&path).expect("text");
+        std::fs::write(&path, &text[..text.len() / 2]).expect("cut");
+        let why = load(state.path()).expect_err("damaged");
+        assert!(why.contains("takes no orders") && why.contains(FILE), "{why}");
+    }
+}
