@@ -13,7 +13,7 @@ mod show;
 
 use std::process::ExitCode;
 
-pub(super) use self::{issue::open_ca, passphrase::PassphraseFile};
+pub(super) use self::{issue::open_ca, outputs::Out, passphrase::PassphraseFile};
 
 use aop_ca::KeyAlgorithm;
 use clap::{

@@ -3,8 +3,13 @@
 
 mod forget;
 mod identities;
+mod key;
+mod order;
+mod orders;
 mod page;
+mod selection;
 mod status;
+mod wave_watch;
 
 use std::process::ExitCode;
 
@@ -28,6 +33,22 @@ enum FleetVerb {
     Status(status::FleetStatusCommand),
     /// Show which client certificate arrives at which hosts, and where it does not
     Identities(identities::FleetIdentitiesCommand),
+    /// Let hosts drop packets from strangers, or with --site refuse peers without a certificate
+    Enforce(order::EnforceCommand),
+    /// Let hosts pass everything, and count what enforce would drop or refuse
+    Observe(order::ObserveCommand),
+    /// Make the new mode permanent on the hosts on which it waits
+    Confirm(order::ConfirmCommand),
+    /// Let hosts admit a network for a time, or close such an opening
+    Open(order::FleetOpenCommand),
+    /// Let hosts fetch and apply their prefix list
+    Refresh(order::RefreshCommand),
+    /// Let hosts read their configuration again
+    Reload(order::FleetReloadCommand),
+    /// Show the orders that count now, and the hosts that took them
+    Orders(orders::OrdersCommand),
+    /// The key of an operator, which signs orders
+    Key(key::KeyCommand),
     /// Forget a host that does not report any more
     Forget(forget::ForgetCommand),
 }
@@ -58,6 +79,14 @@ impl FleetCommand {
         match self.verb {
             FleetVerb::Status(verb) => verb.run(),
             FleetVerb::Identities(verb) => verb.run(),
+            FleetVerb::Enforce(verb) => verb.run(),
+            FleetVerb::Observe(verb) => verb.run(),
+            FleetVerb::Confirm(verb) => verb.run(),
+            FleetVerb::Open(verb) => verb.run(),
+            FleetVerb::Refresh(verb) => verb.run(),
+            FleetVerb::Reload(verb) => verb.run(),
+            FleetVerb::Orders(verb) => verb.run(),
+            FleetVerb::Key(verb) => verb.run(),
             FleetVerb::Forget(verb) => verb.run(),
         }
     }

@@ -41,7 +41,7 @@ struct OpenAction {
 }
 
 /// A network, or an address as the network that has no other.
-fn network(text: &str) -> Result<IpNet, ipnet::AddrParseError> {
+pub(super) fn network(text: &str) -> Result<IpNet, ipnet::AddrParseError> {
     text.parse::<IpAddr>().map_or_else(|_| text.parse(), |address| Ok(address.into()))
 }
 

@@ -206,7 +206,6 @@ fn expiries(all: &[Expiry], now: Timestamp, colours: Colours) -> Vec<String> {
     lines
 }
 
-/// A line for each own certificate at Cloudflare. Failures are among the warnings.
 /// `fleet: web-17 in /aop, reported 3 s ago (...)`.
 fn fleet(link: &FleetLink, colours: Colours) -> String {
     let FleetLink { name, prefix, state, reported_at, .. } = link;
@@ -216,9 +215,14 @@ fn fleet(link: &FleetLink, colours: Colours) -> String {
         FleetLinkState::Reporting => String::new(),
         other => format!(", {}", colours.bad(&other.to_string().replace('_', " "))),
     };
-    format!("fleet: {name} in {prefix}, {last}{state}")
+    let order = link.order.as_ref().map_or_else(String::new, |order| {
+        let state = order.state.as_str().replace('_', " ");
+        format!("; order {} of {}: {state}", order.serial, when(order.at))
+    });
+    format!("fleet: {name} in {prefix}, {last}{state}{order}")
 }
 
+/// A line for each own certificate at Cloudflare. Failures are among the warnings.
 fn own_certificates(all: &[OwnCertificate], now: Timestamp, colours: Colours) -> Vec<String> {
     let line = |own: &OwnCertificate| {
         let OwnCertificate { site, level, ends, step, waits_for, last_error, .. } = own;

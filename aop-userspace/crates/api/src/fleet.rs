@@ -2,10 +2,15 @@
 //! all of them.
 
 mod host_report;
+mod ordered;
 mod view;
 
 pub use self::{
     host_report::{HostReport, ReportedIdentity, ReportedInterface, ReportedList, ReportedSite},
+    ordered::{
+        FleetOrdered, FleetOrders, OperatorKeyMade, OrderedHost, OrderedWave, StoppedHost,
+        StoredOrder,
+    },
     view::{
         FleetCertificate, FleetHost, FleetHostState, FleetIdentities, FleetLink, FleetLinkState,
         FleetModeSums, FleetReport, FleetSums, HostPulls,

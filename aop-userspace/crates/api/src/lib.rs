@@ -53,8 +53,9 @@ pub use explain::{
 };
 pub use fleet::{
     FleetCertificate, FleetHost, FleetHostState, FleetIdentities, FleetLink, FleetLinkState,
-    FleetModeSums, FleetReport, FleetSums, HostPulls, HostReport, ReportedIdentity,
-    ReportedInterface, ReportedList, ReportedSite,
+    FleetModeSums, FleetOrdered, FleetOrders, FleetReport, FleetSums, HostPulls, HostReport,
+    OperatorKeyMade, OrderedHost, OrderedWave, ReportedIdentity, ReportedInterface, ReportedList,
+    ReportedSite, StoppedHost, StoredOrder,
 };
 pub use handover::{Release, UpgradeResult};
 pub use identities::{IdentityLevel, RollMark, SeenIdentities, SeenIdentity, SiteIdentities};

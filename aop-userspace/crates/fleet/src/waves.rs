@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
-use aop_api::{ModeName, OrderResult, OrderState, Wave};
+use aop_api::{OrderResult, OrderState, Wave};
 use aop_config::FleetName;
 use jiff::{SignedDuration, Timestamp};
 
@@ -60,8 +60,9 @@ impl FromStr for WaveSizes {
 /// A wave of known hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedWave {
-    /// The places that belong to it. Hosts that the operator does not see have places, too.
-    pub places: Wave,
+    /// The places that belong to it; `None`: all. Hosts that the operator does not see have places,
+    /// too.
+    pub places: Option<Wave>,
     /// The hosts that the operator sees there, by name.
     pub hosts: Vec<FleetName>,
 }
@@ -90,7 +91,7 @@ impl WaveSizes {
             let mut hosts: Vec<FleetName> =
                 by_place[taken..end].iter().map(|(_, name)| name.clone()).collect();
             hosts.sort();
-            waves.push(PlannedWave { places: Wave { from, below }, hosts });
+            waves.push(PlannedWave { places: Some(Wave { from, below }), hosts });
             (taken, from) = (end, below);
         }
         waves
@@ -102,8 +103,6 @@ impl WaveSizes {
 pub struct SeenHost {
     /// The last order that it took.
     pub order: Option<OrderResult>,
-    /// The general mode of packets.
-    pub mode: ModeName,
 }
 
 /// How far the hosts of a wave have come.
@@ -216,6 +215,7 @@ mod tests {
         assert_eq!(all, wanted);
         let mut from = 0;
         for PlannedWave { places, hosts } in &waves {
+            let places = places.expect("places");
             assert_eq!(places.from, from);
             from = places.below;
             assert!(hosts.iter().all(|it| (places.from..places.below).contains(&place(it))));
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(sizes("1,10%,100%").plan(names(0)), []);
         let waves = sizes("50%").plan(names(10));
         assert_eq!(waves[0].hosts.len(), 5);
-        assert!(waves[0].places.below < PLACES);
+        assert!(waves[0].places.is_some_and(|places| places.below < PLACES));
     }
 
     #[test]
@@ -251,7 +251,7 @@ mod tests {
                 state,
                 error: error.map(str::to_owned),
             };
-            Some(SeenHost { order: Some(order), mode: ModeName::Observe })
+            Some(SeenHost { order: Some(order) })
         };
         let of = |host: Option<SeenHost>, seconds| {
             let name: FleetName = "a".parse().expect("a name");

@@ -17,14 +17,14 @@ const KEY_MODE: u32 = 0o600;
 const PUBLIC_MODE: u32 = 0o644;
 
 #[derive(Args)]
-pub(super) struct Out {
+pub(in crate::commands) struct Out {
     /// A directory for the files, or their path up to the dot: PATH.pem, PATH.key
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
 }
 
 /// The files of one command: paths with an extension behind one stem.
-pub(super) struct OutputFiles {
+pub(in crate::commands) struct OutputFiles {
     stem: PathBuf,
     written: Vec<PathBuf>,
 }
@@ -32,7 +32,11 @@ pub(super) struct OutputFiles {
 impl Out {
     /// The files with these extensions, none of which exists. `name` is their name where the
     /// command line has none.
-    pub(super) fn choose(self, name: &str, extensions: &[&str]) -> anyhow::Result<OutputFiles> {
+    pub(in crate::commands) fn choose(
+        self,
+        name: &str,
+        extensions: &[&str],
+    ) -> anyhow::Result<OutputFiles> {
         let stem = match self.out {
             None => PathBuf::from(name),
             Some(path) if path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/") => {
@@ -54,7 +58,7 @@ impl Out {
 }
 
 impl OutputFiles {
-    pub(super) fn path(&self, extension: &str) -> PathBuf {
+    pub(in crate::commands) fn path(&self, extension: &str) -> PathBuf {
         let mut path = self.stem.clone().into_os_string();
         path.push(".");
         path.push(extension);
@@ -62,13 +66,17 @@ impl OutputFiles {
     }
 
     /// Writes a private key.
-    pub(super) fn write_key(&mut self, text: &str) -> anyhow::Result<PathBuf> {
+    pub(in crate::commands) fn write_key(&mut self, text: &str) -> anyhow::Result<PathBuf> {
         self.write("key", text, KEY_MODE)
     }
 
     /// Writes a certificate or request. If that fails, the key of this command goes too: nobody
     /// has use for it.
-    pub(super) fn write_public(&mut self, extension: &str, text: &str) -> anyhow::Result<PathBuf> {
+    pub(in crate::commands) fn write_public(
+        &mut self,
+        extension: &str,
+        text: &str,
+    ) -> anyhow::Result<PathBuf> {
         self.write(extension, text, PUBLIC_MODE).inspect_err(|_| {
             for path in &self.written {
                 fs::remove_file(path).ok();
@@ -92,7 +100,7 @@ impl OutputFiles {
     fn must_be_new(&self, path: &Path) -> anyhow::Result<()> {
         if path.symlink_metadata().is_ok() {
             bail!(
-                "{} exists, and aop ca writes over nothing: name other files with --out PATH, or \
+                "{} exists, and aop writes over nothing: name other files with --out PATH, or \
                  move this one away",
                 path.display()
             );

@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use aop_ca::{KeyError, Passphrase, PrivateKey};
+use aop_fleet::orders::OperatorSecret;
 use clap::Args;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
@@ -29,29 +30,40 @@ pub(in crate::commands) struct PassphraseFile {
 }
 
 impl PassphraseFile {
-    pub(super) fn is_given(&self) -> bool {
+    pub(in crate::commands) fn is_given(&self) -> bool {
         self.passphrase_file.is_some()
     }
 
-    /// Reads the private key of `file`, with its passphrase if it has one.
+    /// Reads the private key of a CA in `file`, with its passphrase if it has one.
     pub(super) fn open(&self, file: &Path) -> anyhow::Result<PrivateKey> {
+        self.read_key(file, |text, ask| PrivateKey::from_pem(text, ask))
+    }
+
+    /// Reads the key of an operator in `file`, with its passphrase if it has one.
+    pub(in crate::commands) fn open_operator(&self, file: &Path) -> anyhow::Result<OperatorSecret> {
+        self.read_key(file, |text, ask| OperatorSecret::from_pem(text, ask))
+    }
+
+    fn read_key<K>(
+        &self,
+        file: &Path,
+        read: impl FnOnce(&[u8], &mut dyn FnMut() -> Asked) -> Result<K, KeyOrAsking>,
+    ) -> anyhow::Result<K> {
         let text = secret_file(file)?;
         let ask = || match self.stored()? {
             Some(passphrase) => Ok(Some(passphrase)),
             None => ask(&format!("Passphrase of {}: ", file.display())),
         };
-        PrivateKey::from_pem::<KeyOrAsking>(&text, || ask().map_err(KeyOrAsking::Asking)).map_err(
-            |error| match error {
-                KeyOrAsking::Key(error) => {
-                    anyhow::Error::from(error).context(file.display().to_string())
-                }
-                KeyOrAsking::Asking(error) => error,
-            },
-        )
+        read(&text, &mut || ask().map_err(KeyOrAsking::Asking)).map_err(|error| match error {
+            KeyOrAsking::Key(error) => {
+                anyhow::Error::from(error).context(file.display().to_string())
+            }
+            KeyOrAsking::Asking(error) => error,
+        })
     }
 
     /// The passphrase for a new key, which `file` will hold.
-    pub(super) fn for_new_key(&self, file: &Path) -> anyhow::Result<Passphrase> {
+    pub(in crate::commands) fn for_new_key(&self, file: &Path) -> anyhow::Result<Passphrase> {
         let passphrase = match self.stored()? {
             Some(passphrase) => passphrase,
             None => ask_twice(file)?,
@@ -78,6 +90,9 @@ impl PassphraseFile {
         }
     }
 }
+
+/// The answer to the question for a passphrase.
+type Asked = Result<Option<Passphrase>, KeyOrAsking>;
 
 /// An error of the key, or of the question for its passphrase.
 enum KeyOrAsking {

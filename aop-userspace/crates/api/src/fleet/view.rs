@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::HostReport;
-use crate::{IdentityLevel, names::stable_names};
+use crate::{IdentityLevel, OrderResult, names::stable_names};
 
 /// The answer of `aop fleet status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,6 +152,9 @@ pub struct FleetLink {
     pub reports: u64,
     /// Attempts that failed since then.
     pub failures: u64,
+    /// The last order of an operator that this host took; `null` where it never took one.
+    #[serde(default)]
+    pub order: Option<OrderResult>,
 }
 
 stable_names! {
@@ -181,6 +184,7 @@ impl FleetLink {
             report_bytes: 0,
             reports: 0,
             failures: 0,
+            order: None,
         }
     }
 

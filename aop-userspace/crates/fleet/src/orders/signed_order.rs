@@ -121,6 +121,12 @@ impl SignedOrder {
         Ok(&self.order)
     }
 
+    /// The order, if one of `operators` signed it.
+    #[must_use]
+    pub fn signed_by(&self, operators: &[OperatorKey]) -> Option<Order> {
+        serde_json::from_str(self.verified(operators).ok()?).ok()
+    }
+
     /// The order as it is written, for people: nothing is known of its signature.
     #[must_use]
     pub fn unverified(&self) -> Option<Order> {

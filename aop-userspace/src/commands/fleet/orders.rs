@@ -1,0 +1,94 @@
+//! `aop fleet orders`: the orders that count now.
+
+use std::process::ExitCode;
+
+use aop_api::{FleetOrders, OrderState, OrderedHost, StoredOrder};
+use aop_fleet::StoredFleet;
+use clap::Args;
+
+use crate::{
+    arguments::{ConfigFile, Output},
+    output::{count, lines, when},
+};
+
+#[derive(Args)]
+pub(super) struct OrdersCommand {
+    #[command(flatten)]
+    file: ConfigFile,
+    #[command(flatten)]
+    output: Output,
+}
+
+impl OrdersCommand {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let (client, config) = super::connect(&self.file)?;
+        let stored = client.orders(0)?;
+        let fleet = client.hosts()?;
+        let orders = stored.orders.iter().filter_map(|signed| {
+            let order = signed.unverified()?;
+            Some(StoredOrder {
+                genuine: signed.signed_by(&config.operators).is_some(),
+                operator: signed.claimed_operator().to_owned(),
+                hosts: hosts_of(order.serial, &fleet),
+                order,
+            })
+        });
+        let orders: Vec<_> = orders.collect();
+        let unreadable = stored.unreadable + stored.orders.len() - orders.len();
+        self.output.print(&FleetOrders { orders, unreadable }, page)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The hosts whose last order is the one of this number.
+fn hosts_of(serial: u64, fleet: &StoredFleet) -> Vec<OrderedHost> {
+    let took = fleet.reports.iter().filter_map(|(name, report)| {
+        let order = report.as_ref()?.order.as_ref().filter(|order| order.serial == serial)?;
+        Some(OrderedHost {
+            host: name.to_string(),
+            state: order.state.clone(),
+            at: order.at,
+            error: order.error.clone(),
+        })
+    });
+    took.collect()
+}
+
+fn page(orders: &FleetOrders) -> String {
+    let mut text = Vec::new();
+    for StoredOrder { order, operator, genuine, hosts } in &orders.orders {
+        let request = serde_json::to_string(&order.request).unwrap_or_default();
+        text.push(format!("order {}, until {}", order.serial, when(order.expires)));
+        text.push(format!("  for {}", order.hosts.names.join(", ")));
+        text.push(format!("  {request}"));
+        let operator = aop_types::escape_ascii(operator);
+        let mark =
+            if *genuine { "signed by" } else { "NOT signed by a key of fleet.operators here:" };
+        text.push(format!("  {mark} {operator}"));
+        text.push(format!("  taken by {}{}", count(hosts.len(), "host"), states(hosts)));
+    }
+    if orders.orders.is_empty() {
+        text.push("no order counts now".to_owned());
+    }
+    if orders.unreadable > 0 {
+        text.push(format!("{} in etcd: no order", count(orders.unreadable, "key")));
+    }
+    lines(text)
+}
+
+fn states(hosts: &[OrderedHost]) -> String {
+    let states = [
+        OrderState::Begun,
+        OrderState::Waiting,
+        OrderState::Lasting,
+        OrderState::Done,
+        OrderState::TakenBack,
+        OrderState::Refused,
+    ];
+    let counted = states.iter().filter_map(|state| {
+        let number = hosts.iter().filter(|host| host.state == *state).count();
+        (number > 0).then(|| format!("{number} {}", state.as_str().replace('_', " ")))
+    });
+    let counted: Vec<_> = counted.collect();
+    if counted.is_empty() { String::new() } else { format!(": {}", counted.join(", ")) }
+}
