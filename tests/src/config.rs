@@ -88,6 +88,8 @@ pub struct AopToml {
     pub proxy_from: Vec<String>,
     /// More tables.
     pub tables: Vec<&'static str>,
+    /// The lines of `[fleet]`. Without lines there is no such table.
+    pub fleet: String,
     /// The addresses of the listener. Empty for a daemon without a terminator.
     pub bind: Vec<String>,
     /// The sites.
@@ -119,6 +121,7 @@ impl AopToml {
             drain: "30s",
             proxy_from: Vec::new(),
             tables: Vec::new(),
+            fleet: String::new(),
             bind: vec!["0.0.0.0:443".into(), "[::]:443".into()],
             sites: vec![SiteTable::new(lab)],
         }
@@ -188,6 +191,9 @@ impl AopToml {
         text += &format!("deadline = {:?}\ndrain = {:?}\n", self.deadline, self.drain);
         text += &self.limits.iter().map(|line| format!("{line}\n")).collect::<String>();
         text += &self.tables.iter().map(|table| format!("\n{table}\n")).collect::<String>();
+        if !self.fleet.is_empty() {
+            text += &format!("\n[fleet]\n{}", self.fleet);
+        }
         if !self.bind.is_empty() {
             text += &format!("\n[[listener]]\nbind = {:?}\n", self.bind);
             if !self.proxy_from.is_empty() {

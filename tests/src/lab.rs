@@ -5,7 +5,7 @@
 //! the processes in it and removes everything.
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -160,6 +160,18 @@ impl Lab {
         netns::ip(Command::new("ip"), &format!("netns add {}\n", container.name()))?;
         topology::publish(self.origin(), &container, port)?;
         Ok(container)
+    }
+
+    /// A further host behind the router, at this address of a /28. Returns the name of its link on
+    /// the router, too.
+    ///
+    /// # Errors
+    /// When the kernel or its tools refuse.
+    pub fn host_behind_router(&self, name: &str, address: Ipv4Addr) -> Result<(Netns, String)> {
+        let host = Netns::new(format!("{}-{name}", self.name));
+        netns::ip(Command::new("ip"), &format!("netns add {}\n", host.name()))?;
+        topology::add_host(&self.router, &host, name, address)?;
+        Ok((host, name.to_owned()))
     }
 
     /// Mounts a file system of `bytes` bytes on `disk` in the directory of the lab.

@@ -18,6 +18,9 @@ use crate::child;
 use self::authority::{CertificateAuthority, Usage};
 
 mod authority;
+mod fleet;
+
+pub use self::fleet::FleetPki;
 
 /// How long `openssl` may take.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -122,6 +122,18 @@ fn prepare(netns: &Netns) -> Result<()> {
     Ok(())
 }
 
+/// Links `host` to the router as the interface `name` there; the router has the next address.
+pub(crate) fn add_host(router: &Netns, host: &Netns, name: &str, address: Ipv4Addr) -> Result<()> {
+    prepare(host)?;
+    let gateway = Ipv4Addr::from(u32::from(address) + 1);
+    host.ip(&format!("link add eth0 type veth peer name {name} netns {}\n", router.name()))?;
+    router.ip(&format!("link set {name} up\naddress add {gateway}/28 dev {name}\n"))?;
+    host.ip(&format!(
+        "link set lo up\nlink set eth0 up\naddress add {address}/28 dev eth0\n\
+         route add default via {gateway}\n"
+    ))
+}
+
 /// Links `host` to `container`, and translates `port` of the host to port 80 of the container.
 pub(crate) fn publish(host: &Netns, container: &Netns, port: u16) -> Result<()> {
     host.ip(&format!(

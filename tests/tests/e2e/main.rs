@@ -32,6 +32,7 @@ mod fail_closed;
 mod failed_change;
 mod failed_start;
 mod firewall_only;
+mod fleet;
 mod full_disk;
 mod harness;
 mod http_relay;

@@ -10,9 +10,9 @@ use aop_types::{escape_ascii, shorten};
 use crate::output::{Colours, Tone, age, count, date, hanging, lines, when};
 
 /// The width of the names of hosts.
-const NAME: usize = 20;
+const NAME: usize = 16;
 /// The widths of the other columns together, with the spaces behind them.
-const COLUMNS: usize = NAME + 1 + 8 + 1 + 7 + 1 + 9 + 1 + 6 + 1 + 10 + 1;
+const COLUMNS: usize = NAME + 1 + 8 + 1 + 7 + 1 + 7 + 1 + 6 + 1 + 10 + 1;
 /// The most names of hosts in a line.
 const MAX_NAMES: usize = 20;
 
@@ -86,7 +86,7 @@ fn waits(hosts: usize) -> String {
 }
 
 fn row([name, state, mode, sites, list, ends, why]: [String; 7]) -> String {
-    format!("{name:<NAME$} {state:<8} {mode:<7} {sites:<9} {list:<6} {ends:<10} {why}")
+    format!("{name:<NAME$} {state:<8} {mode:<7} {sites:<7} {list:<6} {ends:<10} {why}")
 }
 
 fn host_line(host: &FleetHost, colours: Colours, columns: usize) -> String {
@@ -114,7 +114,7 @@ fn cells(report: &HostReport) -> [String; 4] {
     };
     let sites = format!("{}/{}", report.sites_enforcing, report.sites_total);
     let ends = report.ends.first().map(|end| date(end.not_after)).unwrap_or_default();
-    [cell(&mode, 7), cell(&sites, 9), report.list.digest.chars().take(6).collect(), ends]
+    [cell(&mode, 7), cell(&sites, 7), report.list.digest.chars().take(6).collect(), ends]
 }
 
 fn cell(text: &str, width: usize) -> String {

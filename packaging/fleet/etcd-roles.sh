@@ -1,0 +1,60 @@
+#!/bin/sh
+# Roles in the etcd of a fleet: a host writes its own keys and reads orders, an operator reads all
+# and writes orders. etcd knows both by the common names of their certificates.
+#
+#   etcd-roles.sh PREFIX host NAME        once for each host
+#   etcd-roles.sh PREFIX operator NAME    once for each operator
+#   etcd-roles.sh PREFIX enable           at the end: from now on, etcd asks for roles
+#
+# PREFIX is fleet.prefix, such as /aop; NAME is fleet.name of a host. etcdctl takes endpoints and
+# certificate from its environment: ETCDCTL_ENDPOINTS, ETCDCTL_CACERT, ETCDCTL_CERT, ETCDCTL_KEY.
+# After `enable`, the certificate must have the common name root. Each call may be repeated.
+set -eu
+export ETCDCTL_API=3
+usage="usage: etcd-roles.sh PREFIX host|operator NAME, or etcd-roles.sh PREFIX enable"
+prefix="${1:?$usage}"
+what="${2:?$usage}"
+
+# Adds a role or a user, unless it is there.
+add() {
+    etcdctl "$1" list | grep -qxF "$2" || etcdctl "$1" add "$2" ${3:+"$3"}
+}
+
+grant() {
+    etcdctl role grant-permission "$@"
+}
+
+case "$what" in
+host)
+    name="${3:?$usage}"
+    role="aop-host-$name"
+    add role "$role"
+    grant "$role" readwrite "$prefix/hosts/$name"
+    grant "$role" readwrite "$prefix/seen/$name"
+    grant "$role" readwrite "$prefix/claims/$name/" --prefix
+    grant "$role" readwrite "$prefix/acks/$name/" --prefix
+    grant "$role" read "$prefix/orders/" --prefix
+    add user "$name" --no-password
+    etcdctl user grant-role "$name" "$role"
+    ;;
+operator)
+    name="${3:?$usage}"
+    add role aop-operator
+    grant aop-operator read "$prefix/" --prefix
+    # `aop fleet forget` deletes here, on condition that there is no report.
+    grant aop-operator readwrite "$prefix/seen/" --prefix
+    grant aop-operator readwrite "$prefix/orders/" --prefix
+    add user "$name" --no-password
+    etcdctl user grant-role "$name" aop-operator
+    ;;
+enable)
+    add role root
+    add user root --no-password
+    etcdctl user grant-role root root
+    etcdctl auth enable
+    ;;
+*)
+    echo "$usage" >&2
+    exit 2
+    ;;
+esac

@@ -1,0 +1,84 @@
+//! A fleet: hosts that report to etcd, and the operator who reads there. Each test has an etcd of
+//! its own. Whatever happens to etcd, the good peer is served.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use aop_tests::{AopToml, EtcdCluster, Lab, wait};
+use serde_json::Value;
+
+use crate::stage::{Stage, on_changed_stage};
+
+mod faults;
+mod names;
+mod reports;
+
+/// How long a report may take: an attempt every three seconds, and a busy machine.
+const REPORTED: Duration = Duration::from_secs(30);
+const HOST: &str = "web-1";
+const KEY: &str = "/aop/hosts/web-1";
+
+/// Runs `claim` on a stage whose daemon reports to an etcd of so many members. `change` changes the
+/// configuration.
+fn on_fleet(
+    members: u8,
+    change: impl FnOnce(&mut AopToml, &Lab, &EtcdCluster) -> Result<()>,
+    claim: impl FnOnce(&mut Stage, &mut EtcdCluster) -> Result<()>,
+) {
+    let running = Cell::new(None);
+    let begin = |config: &mut AopToml, lab: &Lab| {
+        let etcd = EtcdCluster::start(lab, members).expect("an etcd");
+        config.fleet = etcd.table(HOST).expect("a table") + "labels = { ring = \"canary\" }\n";
+        change(config, lab, &etcd).expect("a configuration");
+        running.set(Some(etcd));
+    };
+    on_changed_stage(begin, |stage| claim(stage, &mut running.take().context("no etcd")?));
+}
+
+/// No change of the configuration.
+fn as_it_is(_: &mut AopToml, _: &Lab, _: &EtcdCluster) -> Result<()> {
+    Ok(())
+}
+
+/// Waits until the status of the host says this of its link to the fleet.
+fn await_link(stage: &Stage, state: &str) -> Result<Value> {
+    wait::until(&format!("the link is {state}"), REPORTED, || {
+        let status = stage.daemon.status().ok()?;
+        let link = status.json()["fleet"].clone();
+        (link["state"] == state).then_some(link)
+    })
+    .with_context(|| stage.daemon.log())
+}
+
+/// Waits for a report that was made after this moment, and counts for the good peer meanwhile.
+fn await_next_report(stage: &Stage) -> Result<Value> {
+    let before = await_link_reports(stage)?;
+    wait::until("another report arrives", REPORTED, || {
+        let link = stage.daemon.status().ok()?.json()["fleet"].clone();
+        (link["reports"].as_u64()? > before && link["state"] == "reporting").then_some(link)
+    })
+    .with_context(|| stage.daemon.log())
+}
+
+fn await_link_reports(stage: &Stage) -> Result<u64> {
+    let status = stage.daemon.status()?;
+    status.json()["fleet"]["reports"].as_u64().context("no fleet in the status")
+}
+
+/// `aop fleet status --json` with more arguments, on the origin.
+fn fleet_status(stage: &Stage, more: &[&str]) -> Result<Value> {
+    let verb = [&["fleet", "status", "--json"], more].concat();
+    stage.daemon.verb(&verb)?.success()?.json()
+}
+
+/// Waits until the operator sees this of the host.
+fn await_seen(stage: &Stage, what: &str, seen: impl Fn(&Value) -> bool) -> Result<Value> {
+    let mut last = Value::Null;
+    let found = wait::until(what, REPORTED, || {
+        last = fleet_status(stage, &["--host", HOST]).ok()?;
+        let host = last["hosts"][0].clone();
+        seen(&host).then_some(host)
+    });
+    found.with_context(|| format!("{last}\n{}", stage.daemon.log()))
+}
