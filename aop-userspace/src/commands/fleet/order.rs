@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 use aop_api::{
     FleetOrdered, HostReport, ModeChange, ModeName, ModeTarget, OrderedHosts, RefreshAction,
-    Request,
+    Request, StoppedHost,
 };
 use aop_config::FleetName;
 use aop_fleet::{PlannedWave, WaveSizes};
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     arguments::duration,
     commands::open::network,
-    output::{count, lines, print},
+    output::{count, hanging, lines, print, terminal_columns},
 };
 
 /// The most names of hosts in a line.
@@ -192,7 +192,9 @@ impl Ordering {
             let hosts_of = OrderedHosts { wave: places, ..ordered.clone() };
             let order = orderer.give(hosts_of, request.clone())?;
             if !quiet {
-                print(&format!("order {}, wave {number} of {total}\n", order.serial))?;
+                let of =
+                    if total > 1 { format!(", wave {number} of {total}") } else { String::new() };
+                print(&format!("order {}{of}\n", order.serial))?;
             }
             let named: BTreeMap<FleetName, HostReport> =
                 hosts.iter().filter_map(|it| reporting.remove_entry(it)).collect();
@@ -231,9 +233,10 @@ fn preview(waves: &[PlannedWave], result: &FleetOrdered) -> String {
     if result.as_ordered > 0 {
         text.push(format!("{} as ordered already", has(result.as_ordered)));
     }
-    for (number, wave) in (1..).zip(waves) {
+    for (number, wave) in (1..).zip(waves).filter(|(_, wave)| !wave.hosts.is_empty()) {
+        let of = if waves.len() > 1 { format!("wave {number}: ") } else { String::new() };
         let (hosts, names) = (count(wave.hosts.len(), "host"), names(&wave.hosts));
-        text.push(format!("wave {number}: {hosts}: {names}"));
+        text.extend(hanging("", "  ", &format!("{of}{hosts}: {names}"), terminal_columns()));
     }
     if !result.silent.is_empty() {
         text.push(format!(
@@ -271,7 +274,9 @@ fn summary(result: &FleetOrdered) -> String {
         count(done, "host"),
         count(stopped.len(), "host")
     )];
-    text.extend(stopped.iter().map(|it| format!("  {}: {}", it.host, it.why)));
+    for StoppedHost { host, why } in stopped {
+        text.extend(hanging("  ", "    ", &format!("{host}: {why}"), terminal_columns()));
+    }
     if result.waves_left > 0 {
         let waves = count(result.waves_left, "further wave");
         text.push(format!("{waves} not ordered; the same command goes on where this one stopped"));

@@ -14,9 +14,13 @@ use aop_fleet::{
     FleetClient, SeenHost, WaveProgress,
     orders::{OperatorSecret, SignedOrder},
 };
+use aop_types::shorten;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{arguments::ConfigFile, output::count};
+use crate::{
+    arguments::ConfigFile,
+    output::{count, terminal_columns},
+};
 
 /// The time between two readings of the hosts.
 const POLL: Duration = Duration::from_secs(2);
@@ -106,7 +110,7 @@ impl Orderer {
             let seen = watch.seen();
             let progress = WaveProgress::of(order.serial, order.issued, Timestamp::now(), &seen);
             for (host, why) in progress.stops.iter().filter(|(host, _)| !told.contains(host)) {
-                line.end(&format!("  {host}: {why}"));
+                line.end(&shorten(format!("  {host}: {why}"), terminal_columns()));
             }
             told = progress.stops.iter().map(|(host, _)| host.clone()).collect();
             line.show(&text(&progress, hosts.len()));
