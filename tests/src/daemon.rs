@@ -73,6 +73,18 @@ impl TestDaemon {
         Ok(Self { binary, wrapper: Vec::new(), socket: None, netns, dir, runs: 0, child: None })
     }
 
+    /// A daemon on another host than the origin, with a directory of its own there.
+    ///
+    /// # Errors
+    /// When its directory or its configuration cannot be written.
+    pub fn on_host(lab: &Lab, netns: &Netns, dir: &Path, config: &AopToml) -> Result<Self> {
+        fs::create_dir_all(dir)?;
+        let (netns, dir) = (netns.clone(), dir.to_owned());
+        let daemon = Self { netns, dir, ..Self::prepare(lab)? };
+        daemon.write(&config.text())?;
+        Ok(daemon)
+    }
+
     /// Later starts run as nobody, without any capability. Makes the directory of the lab writable
     /// for the files of the daemon, and gives the files of its PKI to nobody.
     ///
@@ -255,6 +267,16 @@ impl TestDaemon {
         let mut command = self.netns.command(&self.binary);
         command.args(verb).arg("--config").arg(config);
         child::finish(command, &[], VERB_PATIENCE)
+    }
+
+    /// As [`TestDaemon::verb`], for a verb that takes longer.
+    ///
+    /// # Errors
+    /// When it does not finish in time.
+    pub fn verb_within(&self, verb: &[&str], patience: Duration) -> Result<CommandOutput> {
+        let mut command = self.netns.command(&self.binary);
+        command.args(verb).arg("--config").arg(self.config_path());
+        child::finish(command, &[], patience)
     }
 
     /// As [`TestDaemon::verb`], as nobody without any capability. Needs

@@ -12,7 +12,9 @@ use crate::stage::{Stage, on_changed_stage};
 
 mod faults;
 mod names;
+mod orders;
 mod reports;
+mod waves;
 
 /// How long a report may take: an attempt every three seconds, and a busy machine.
 const REPORTED: Duration = Duration::from_secs(30);

@@ -21,6 +21,8 @@ use taken_order::TakenOrder;
 
 use super::{Daemon, set_mode::ModesAfter};
 
+/// The most orders that are kept.
+const MAX_TAKEN: usize = 4;
 /// The most ignored orders that are told.
 const MAX_IGNORED: usize = 4;
 
@@ -31,8 +33,8 @@ pub(crate) struct FleetOrders {
 
 #[derive(Default)]
 struct OrdersState {
-    /// The last order that this host took.
-    taken: Option<TakenOrder>,
+    /// The last orders that this host took, the newest last.
+    taken: Vec<TakenOrder>,
     /// Why this host takes no orders.
     trouble: Option<String>,
     /// Why this host ignores orders that are in etcd.
@@ -42,13 +44,13 @@ struct OrdersState {
 }
 
 impl FleetOrders {
-    /// The last order, from its file in `state`.
+    /// The last orders, from their file in `state`.
     pub(crate) fn load(state: &Path) -> Self {
         let (taken, trouble) = match taken_order::load(state) {
             Ok(taken) => (taken, None),
             Err(why) => {
                 tracing::warn!("{why}");
-                (None, Some(why))
+                (Vec::new(), Some(why))
             }
         };
         Self { state: Mutex::new(OrdersState { taken, trouble, ..OrdersState::default() }) }
@@ -58,7 +60,7 @@ impl FleetOrders {
     pub(crate) fn reads_above(&self) -> Option<u64> {
         let state = self.state.lock();
         let is_ready = state.trouble.is_none() && !state.busy;
-        is_ready.then(|| state.taken.as_ref().map_or(0, |taken| taken.result.serial))
+        is_ready.then(|| state.taken.last().map_or(0, |taken| taken.result.serial))
     }
 
     /// What the operator must know.
@@ -131,15 +133,14 @@ impl Daemon {
             state: OrderState::Begun,
             error: None,
         };
-        let taken = TakenOrder { result, request: request.clone() };
-        let stored = {
-            let _no_changes = self.policy.exclude_changes();
-            taken.store(&self.settings.paths.state)
-        };
+        let mut taken = self.orders.state.lock().taken.clone();
+        taken.push(TakenOrder { result, request: request.clone() });
+        taken.drain(..taken.len().saturating_sub(MAX_TAKEN));
+        let stored = self.store_orders(&taken);
         let mut state = self.orders.state.lock();
         match stored {
             Ok(()) => {
-                (state.taken, state.busy) = (Some(taken), true);
+                (state.taken, state.busy) = (taken, true);
                 true
             }
             Err(why) => {
@@ -172,21 +173,29 @@ impl Daemon {
         let ended = {
             let mut orders = self.orders.state.lock();
             orders.busy = false;
-            if let Some(taken) = &mut orders.taken {
+            if let Some(taken) = orders.taken.last_mut() {
                 (taken.result.state, taken.result.error) = (state, error);
             }
             orders.taken.clone()
         };
-        let _no_changes = self.policy.exclude_changes();
-        if let Some(Err(why)) = ended.map(|taken| taken.store(&self.settings.paths.state)) {
+        if let Err(why) = self.store_orders(&ended) {
             tracing::warn!("{why}");
         }
         self.fleet.report_soon();
     }
 
-    /// The last order, and what holds of it now.
-    pub(super) fn last_order(&self) -> Option<OrderResult> {
-        let TakenOrder { mut result, request } = self.orders.state.lock().taken.clone()?;
+    fn store_orders(&self, taken: &[TakenOrder]) -> Result<(), String> {
+        let _no_changes = self.policy.exclude_changes();
+        taken_order::store(taken, &self.settings.paths.state)
+    }
+
+    /// The last orders, the newest last, and what holds of each now.
+    pub(super) fn last_orders(&self) -> Vec<OrderResult> {
+        let taken = self.orders.state.lock().taken.clone();
+        taken.into_iter().map(|taken| self.as_it_stands(taken)).collect()
+    }
+
+    fn as_it_stands(&self, TakenOrder { mut result, request }: TakenOrder) -> OrderResult {
         if let (OrderState::Lasting, Request::Mode(change)) = (&result.state, request) {
             let change = ModeChange { confirm_seconds: None, confirm_pulls: None, ..change };
             result.state = match self.modes_after(&change) {
@@ -195,7 +204,7 @@ impl Daemon {
                 ModesAfter::Others => OrderState::TakenBack,
             };
         }
-        Some(result)
+        result
     }
 }
 

@@ -76,7 +76,8 @@ impl Daemon {
             status.warnings.extend(policy.file_warnings.texts(aop_types::unix_seconds()));
         }
         status.warnings.extend(self.audit.trouble());
-        status.fleet = self.fleet.link().map(|link| FleetLink { order: self.last_order(), ..link });
+        status.fleet =
+            self.fleet.link().map(|link| FleetLink { order: self.last_orders().pop(), ..link });
         status.warnings.extend(status.fleet.as_ref().and_then(FleetLink::warning));
         status.warnings.extend(self.orders.warnings());
         let own = OwnCertificates::read(&self.settings.paths.state);

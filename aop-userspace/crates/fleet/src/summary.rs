@@ -42,8 +42,8 @@ pub struct HostFacts<'a> {
     pub sites: &'a [String],
     /// The digest of the prefix list in force.
     pub list_digest: String,
-    /// The last order that it took.
-    pub order: Option<OrderResult>,
+    /// The last orders that it took.
+    pub orders: Vec<OrderResult>,
     /// Says so if aop drains.
     pub draining: Option<&'a str>,
     /// The moment.
@@ -96,7 +96,7 @@ pub fn host_report(status: Status, facts: &HostFacts<'_>) -> HostReport {
         mode,
         overrides: modes.iter().take(MAX_INTERFACES).map(|line| short(line)).collect(),
         pending: pending.map(bounded_pending),
-        order: facts.order.clone().map(bounded_order),
+        orders: facts.orders.iter().cloned().map(bounded_order).collect(),
         openings: openings.total,
         more_interfaces: total - interfaces.len(),
         interfaces: interfaces.into_iter().map(reported_interface).collect(),

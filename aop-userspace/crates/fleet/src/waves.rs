@@ -101,8 +101,8 @@ impl WaveSizes {
 /// What an operator sees of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenHost {
-    /// The last order that it took.
-    pub order: Option<OrderResult>,
+    /// The last orders that it took, the newest last.
+    pub orders: Vec<OrderResult>,
 }
 
 /// How far the hosts of a wave have come.
@@ -134,7 +134,12 @@ impl WaveProgress {
                 progress.stops.push((name.clone(), "it does not report any more".to_owned()));
                 continue;
             };
-            let order = host.order.as_ref().filter(|order| order.serial >= serial);
+            let order = host.orders.iter().find(|order| order.serial == serial);
+            let newer = host.orders.iter().map(|order| order.serial).max();
+            if let (None, Some(newer)) = (order, newer.filter(|newer| *newer > serial)) {
+                progress.stops.push((name.clone(), format!("it took order {newer} instead")));
+                continue;
+            }
             let Some(order) = order else {
                 let late = now.duration_since(signed)
                     > SignedDuration::try_from(TAKES_AT_MOST).unwrap_or(SignedDuration::MAX);
@@ -146,11 +151,6 @@ impl WaveProgress {
                 }
                 continue;
             };
-            if order.serial > serial {
-                let why = format!("it took order {} meanwhile", order.serial);
-                progress.stops.push((name.clone(), why));
-                continue;
-            }
             let why = match &order.state {
                 OrderState::Begun => {
                     progress.asked += 1;
@@ -251,7 +251,7 @@ mod tests {
                 state,
                 error: error.map(str::to_owned),
             };
-            Some(SeenHost { order: Some(order) })
+            Some(SeenHost { orders: vec![order] })
         };
         let of = |host: Option<SeenHost>, seconds| {
             let name: FleetName = "a".parse().expect("a name");

@@ -40,10 +40,10 @@ impl OrdersCommand {
     }
 }
 
-/// The hosts whose last order is the one of this number.
+/// The hosts that took the order of this number.
 fn hosts_of(serial: u64, fleet: &StoredFleet) -> Vec<OrderedHost> {
     let took = fleet.reports.iter().filter_map(|(name, report)| {
-        let order = report.as_ref()?.order.as_ref().filter(|order| order.serial == serial)?;
+        let order = report.as_ref()?.orders.iter().find(|order| order.serial == serial)?;
         Some(OrderedHost {
             host: name.to_string(),
             state: order.state.clone(),

@@ -168,7 +168,7 @@ impl Watch {
 }
 
 fn seen(report: &HostReport) -> SeenHost {
-    SeenHost { order: report.order.clone() }
+    SeenHost { orders: report.orders.clone() }
 }
 
 /// Progress on standard error: one line that changes on a terminal, and one for each change

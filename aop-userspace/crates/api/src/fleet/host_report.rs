@@ -45,9 +45,9 @@ pub struct HostReport {
     /// The mode override that waits for `aop confirm`; `null` where none does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<PendingMode>,
-    /// The last order that the host took; `null` where it never took one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub order: Option<OrderResult>,
+    /// The last few orders that the host took, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orders: Vec<OrderResult>,
     /// Networks that `aop open` admits for a time.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub openings: usize,

@@ -1,11 +1,11 @@
-//! The last order that this host took, in `paths.state`.
+//! The last orders that this host took, in `paths.state`.
 
 use std::path::Path;
 
 use aop_api::{OrderResult, Request};
 use serde::{Deserialize, Serialize};
 
-const FILE: &str = "fleet-order.json";
+const FILE: &str = "fleet-orders.json";
 
 /// An order, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,23 +14,21 @@ pub(super) struct TakenOrder {
     pub(super) request: Request,
 }
 
-impl TakenOrder {
-    /// Writes it. The caller keeps changes of the state out.
-    pub(super) fn store(&self, state: &Path) -> Result<(), String> {
-        let text = serde_json::to_vec(self).map_err(|error| error.to_string())?;
-        aop_storage::write(state, FILE, &text).map_err(|error| {
-            let path = state.join(FILE);
-            format!(
-                "{}: cannot be written: {error}; correct paths.state, its permissions or its disk",
-                path.display()
-            )
-        })
-    }
+/// Writes the last orders. The caller keeps changes of the state out.
+pub(super) fn store(taken: &[TakenOrder], state: &Path) -> Result<(), String> {
+    let text = serde_json::to_vec(taken).map_err(|error| error.to_string())?;
+    aop_storage::write(state, FILE, &text).map_err(|error| {
+        let path = state.join(FILE);
+        format!(
+            "{}: cannot be written: {error}; correct paths.state, its permissions or its disk",
+            path.display()
+        )
+    })
 }
 
-/// The last order in `state`, if there is one. Without a file that can be read, nobody knows which
+/// The last orders in `state`, the newest last. Without a file that can be read, nobody knows which
 /// orders were obeyed: then none is.
-pub(super) fn load(state: &Path) -> Result<Option<TakenOrder>, String> {
+pub(super) fn load(state: &Path) -> Result<Vec<TakenOrder>, String> {
     let trouble = |why: String| {
         format!(
             "{}: cannot be read ({why}): this host takes no orders. Remove the file after the \
@@ -39,10 +37,8 @@ pub(super) fn load(state: &Path) -> Result<Option<TakenOrder>, String> {
         )
     };
     match aop_storage::read(state, FILE) {
-        Ok(None) => Ok(None),
-        Ok(Some(text)) => {
-            serde_json::from_slice(&text).map(Some).map_err(|error| trouble(error.to_string()))
-        }
+        Ok(None) => Ok(Vec::new()),
+        Ok(Some(text)) => serde_json::from_slice(&text).map_err(|error| trouble(error.to_string())),
         Err(error) => Err(trouble(error.to_string())),
     }
 }
@@ -56,7 +52,7 @@ mod tests {
     #[test]
     fn the_last_order_is_kept_and_a_damaged_file_stops_orders() {
         let state = tempfile::tempdir().expect("a directory");
-        assert_eq!(load(state.path()), Ok(None));
+        assert_eq!(load(state.path()), Ok(Vec::new()));
         let result = OrderResult {
             serial: 17,
             operator: "ed25519:key".to_owned(),
@@ -65,9 +61,9 @@ mod tests {
             error: None,
         };
         let request = Request::Mode(ModeChange::to(ModeTarget::Enforce));
-        let taken = TakenOrder { result, request };
-        taken.store(state.path()).expect("stored");
-        assert_eq!(load(state.path()), Ok(Some(taken)));
+        let taken = vec![TakenOrder { result, request }];
+        store(&taken, state.path()).expect("stored");
+        assert_eq!(load(state.path()), Ok(taken));
         let path = state.path().join(FILE);
         let text = std::fs::read(&path).expect("text");
         std::fs::write(&path, &text[..text.len() / 2]).expect("cut");

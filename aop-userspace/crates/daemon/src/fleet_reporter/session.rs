@@ -99,7 +99,7 @@ impl Daemon {
             labels: &config.labels,
             sites: &sites,
             list_digest,
-            order: self.last_order(),
+            orders: self.last_orders(),
             draining,
             at: Timestamp::now(),
         };
