@@ -27,7 +27,7 @@ const MAX_TAKEN: usize = 4;
 const MAX_IGNORED: usize = 4;
 
 /// The last order, and what is wrong with others.
-pub(crate) struct FleetOrders {
+pub(crate) struct ObeyedOrders {
     state: Mutex<OrdersState>,
 }
 
@@ -43,7 +43,7 @@ struct OrdersState {
     busy: bool,
 }
 
-impl FleetOrders {
+impl ObeyedOrders {
     /// The last orders, from their file in `state`.
     pub(crate) fn load(state: &Path) -> Self {
         let (taken, trouble) = match taken_order::load(state) {

@@ -60,7 +60,7 @@ use aop_sandbox::Launcher;
 use audit_log::AuditLog;
 pub use crash_record::stored_crash;
 pub use error::DaemonError;
-use fleet_orders::FleetOrders;
+use fleet_orders::ObeyedOrders;
 use fleet_reporter::FleetReporter;
 pub use identity_store::load as stored_identities;
 use lifecycle::Lifecycle;
@@ -115,7 +115,7 @@ pub(crate) struct Daemon {
     evidence: SiteEvidence,
     strangers: Strangers,
     fleet: FleetReporter,
-    orders: FleetOrders,
+    orders: ObeyedOrders,
 }
 
 /// Logging of the daemon and its processes.
