@@ -67,7 +67,7 @@ impl EtcdError {
     /// A connection that ended, for this reason. A refused certificate ends it after the handshake
     /// of TLS 1.3, and a server of another protocol at its first bytes.
     pub(super) fn broken(error: &(dyn Error + 'static)) -> Self {
-        let deepest = iter::successors(Some(error), |error| error.source()).last();
+        let deepest = iter::successors(Some(error), |&error| error.source()).last();
         let why = deepest.map(ToString::to_string).unwrap_or_default();
         Self::unavailable(&format!(
             "the connection broke: {why}. If this lasts: is it etcd, and does it accept the \
