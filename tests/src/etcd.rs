@@ -4,7 +4,6 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -123,9 +122,16 @@ impl EtcdCluster {
     /// # Errors
     /// When it does not finish in time.
     pub fn etcdctl(&self, words: &[&str]) -> Result<CommandOutput> {
-        let mut command = self.origin.command("env");
-        command.args(self.environment()).arg("etcdctl").args(words);
-        child::finish(command, &[], PATIENCE)
+        self.etcdctl_as(&self.root, words)
+    }
+
+    /// The same with another certificate.
+    ///
+    /// # Errors
+    /// When it does not finish in time.
+    pub fn etcdctl_as(&self, user: &Credentials, words: &[&str]) -> Result<CommandOutput> {
+        let line: Vec<&str> = [&["etcdctl"], words].concat();
+        self.run_as(user, &line)
     }
 
     /// Runs a script with the environment of `etcdctl`.
@@ -133,22 +139,23 @@ impl EtcdCluster {
     /// # Errors
     /// When it fails.
     pub fn script(&self, line: &[&str]) -> Result<String> {
-        let mut command: Command = self.origin.command("env");
-        command.args(self.environment()).args(line);
-        Ok(child::finish(command, &[], PATIENCE)?.success()?.text())
+        Ok(self.run_as(&self.root, line)?.success()?.text())
     }
 
-    fn environment(&self) -> [String; 6] {
+    fn run_as(&self, user: &Credentials, line: &[&str]) -> Result<CommandOutput> {
         let endpoints =
             self.members.iter().map(|it| format!("https://{}:{CLIENT_PORT}", it.address));
-        [
+        let mut command = self.origin.command("env");
+        command.args([
             "ETCDCTL_API=3".to_owned(),
             format!("ETCDCTL_ENDPOINTS={}", endpoints.collect::<Vec<_>>().join(",")),
             format!("ETCDCTL_CACERT={}", self.pki.ca.display()),
-            format!("ETCDCTL_CERT={}", self.root.certificate.display()),
-            format!("ETCDCTL_KEY={}", self.root.key.display()),
+            format!("ETCDCTL_CERT={}", user.certificate.display()),
+            format!("ETCDCTL_KEY={}", user.key.display()),
             "ETCDCTL_COMMAND_TIMEOUT=3s".to_owned(),
-        ]
+        ]);
+        command.args(line);
+        child::finish(command, &[], PATIENCE)
     }
 
     /// The value of a key.

@@ -53,9 +53,9 @@ fn await_link(stage: &Stage, state: &str) -> Result<Value> {
     .with_context(|| stage.daemon.log())
 }
 
-/// Waits for a report that was made after this moment, and counts for the good peer meanwhile.
+/// Waits for a report that begins after this moment.
 fn await_next_report(stage: &Stage) -> Result<Value> {
-    let before = await_link_reports(stage)?;
+    let before = reports_so_far(stage)?;
     wait::until("another report arrives", REPORTED, || {
         let link = stage.daemon.status().ok()?.json()["fleet"].clone();
         (link["reports"].as_u64()? > before && link["state"] == "reporting").then_some(link)
@@ -63,7 +63,7 @@ fn await_next_report(stage: &Stage) -> Result<Value> {
     .with_context(|| stage.daemon.log())
 }
 
-fn await_link_reports(stage: &Stage) -> Result<u64> {
+fn reports_so_far(stage: &Stage) -> Result<u64> {
     let status = stage.daemon.status()?;
     status.json()["fleet"]["reports"].as_u64().context("no fleet in the status")
 }

@@ -183,20 +183,14 @@ impl Daemon {
 
 /// The pause after an attempt. `backoff` grows while the process breaks.
 fn pause_after(result: &Result<PublishOutcome, SessionError>, backoff: &mut Duration) -> Pause {
-    match result {
-        Err(SessionError::Fleet(FleetError::Launch(_) | FleetError::Broken(_))) => {
-            let pause = Pause::Fixed(jittered(*backoff));
-            *backoff = (*backoff * 2).min(MAX_BACKOFF);
-            return pause;
-        }
-        Ok(_) | Err(SessionError::Fleet(FleetError::Etcd(_)) | SessionError::Here(_)) => {}
+    if let Err(SessionError::Fleet(FleetError::Launch(_) | FleetError::Broken(_))) = result {
+        let pause = *backoff;
+        *backoff = (pause * 2).min(MAX_BACKOFF);
+        return Pause::Fixed(jittered(pause));
     }
     *backoff = SPACING;
     match result {
-        Ok(PublishOutcome::Taken { .. }) => Pause::UntilChange(jittered(PERIOD)),
-        Ok(PublishOutcome::NameTaken(_)) | Err(SessionError::Here(_)) => {
-            Pause::UntilChange(jittered(PERIOD))
-        }
+        Ok(_) | Err(SessionError::Here(_)) => Pause::UntilChange(jittered(PERIOD)),
         Err(SessionError::Fleet(_)) => Pause::Fixed(jittered(RETRY)),
     }
 }

@@ -90,9 +90,9 @@ fn row([name, state, mode, sites, list, ends, why]: [String; 7]) -> String {
 }
 
 fn host_line(host: &FleetHost, colours: Colours, columns: usize) -> String {
-    let name = shorten(escape_ascii(&host.name), NAME);
-    let why = host.reasons.first().map(|why| escape_ascii(why)).unwrap_or_default();
-    let why = shorten(why, columns.saturating_sub(COLUMNS).max(20));
+    let name = cell(&host.name, NAME);
+    let why = host.reasons.first().map(String::as_str).unwrap_or_default();
+    let why = cell(why, columns.saturating_sub(COLUMNS).max(20));
     let [mode, sites, list, ends] = host.report.as_ref().map_or_else(Default::default, cells);
     let line = row([name, host.state.to_string(), mode, sites, list, ends, why]);
     let tone = match host.state {
@@ -117,8 +117,11 @@ fn cells(report: &HostReport) -> [String; 4] {
     [cell(&mode, 7), cell(&sites, 7), report.list.digest.chars().take(6).collect(), ends]
 }
 
+/// `text` in so many columns.
 fn cell(text: &str, width: usize) -> String {
-    shorten(escape_ascii(text), width)
+    let text = escape_ascii(text);
+    // A text that is cut gets a further character.
+    if text.chars().count() <= width { text } else { shorten(text, width - 1) }
 }
 
 /// What the line of the only host has no room for.

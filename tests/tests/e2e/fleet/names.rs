@@ -102,10 +102,7 @@ fn with_the_roles_of_the_script_a_host_writes_its_own_keys_alone() {
         etcd.script(&["sh", script, "/aop", "host", "web-9"])?;
         etcd.script(&["sh", script, "/aop", "host", HOST])?;
         etcd.script(&["sh", script, "/aop", "enable"])?;
-        let (certificate, key) =
-            (host.certificate.display().to_string(), host.key.display().to_string());
-        let put =
-            |name: &str| etcd.etcdctl(&["--cert", &certificate, "--key", &key, "put", name, "x"]);
+        let put = |name: &str| etcd.etcdctl_as(&host, &["put", name, "x"]);
         for own in ["/aop/hosts/web-9", "/aop/seen/web-9", "/aop/claims/web-9/a"] {
             put(own)?.success()?;
         }

@@ -155,7 +155,7 @@ fn an_internal_verb_on_the_command_line_is_refused_with_a_hint() {
         let daemon = TestDaemon::with_config(lab, &AopToml::new(lab))?;
         let help = daemon.verb(&["help"])?;
         let help = String::from_utf8(help.output).context("no text")?;
-        for verb in ["terminate", "fetch-list", "ask-cloudflare"] {
+        for verb in ["terminate", "fetch-list", "ask-cloudflare", "talk-to-etcd"] {
             ensure!(!help.contains(verb), "{help}");
             let mut command = lab.origin().command(child::built("aop")?);
             command.arg(verb);

@@ -91,8 +91,9 @@ impl Connection {
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         origin: Uri,
     ) -> Result<Self, EtcdError> {
-        let (sender, connection) =
-            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.map_err(no_etcd)?;
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .map_err(|error| EtcdError::broken(&error))?;
         let mut driver = JoinSet::new();
         driver.spawn(async move {
             // Its error is that of the calls, too.
@@ -112,7 +113,7 @@ impl Connection {
         let mut call = Call::new(ask);
         call.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
         let answered = timeout(CALL_TIMEOUT, async {
-            self.grpc.ready().await.map_err(no_etcd)?;
+            self.grpc.ready().await.map_err(|error| EtcdError::broken(&error))?;
             let codec = ProstCodec::<Q, A>::default();
             self.grpc.unary(call, path, codec).await.map_err(|status| EtcdError::of(&status))
         });
@@ -124,11 +125,6 @@ impl Connection {
             ))),
         }
     }
-}
-
-fn no_etcd(error: hyper::Error) -> EtcdError {
-    let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-    EtcdError::unavailable(&format!("it does not speak HTTP/2, as etcd does: {error}: {source}"))
 }
 
 impl GrpcService<Body> for Http2 {

@@ -1,5 +1,7 @@
 //! Why a call of etcd failed, written for the operator.
 
+use std::{error::Error, iter};
+
 use aop_types::SafeText;
 use tonic::{Code, Status};
 
@@ -54,11 +56,22 @@ impl EtcdError {
             | Code::Unimplemented
             | Code::Internal
             | Code::Unavailable
-            | Code::DataLoss => Self::unavailable(&if why.is_empty() {
-                status.code().to_string()
-            } else {
-                why.to_owned()
-            }),
+            | Code::DataLoss => match status.source() {
+                Some(source) => Self::broken(source),
+                None if why.is_empty() => Self::unavailable(&status.code().to_string()),
+                None => Self::unavailable(why),
+            },
         }
+    }
+
+    /// A connection that ended, for this reason. A refused certificate ends it after the handshake
+    /// of TLS 1.3, and a server of another protocol at its first bytes.
+    pub(super) fn broken(error: &(dyn Error + 'static)) -> Self {
+        let deepest = iter::successors(Some(error), |&error| error.source()).last();
+        let why = deepest.map(ToString::to_string).unwrap_or_default();
+        Self::unavailable(&format!(
+            "the connection broke: {why}. If this lasts: is it etcd, and does it accept the \
+             certificate?"
+        ))
     }
 }
