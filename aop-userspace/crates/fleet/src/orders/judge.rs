@@ -36,7 +36,7 @@ pub struct HostStanding<'a> {
 #[derive(Debug)]
 pub enum Judgement {
     /// The host takes it.
-    Obey(Order),
+    Obey(Box<Order>),
     /// One of the host's operators signed it, and it is not for this host now.
     NotForThisHost,
     /// The host does nothing.
@@ -88,7 +88,7 @@ impl HostStanding<'_> {
     #[must_use]
     pub fn judge(&self, signed: &SignedOrder) -> Judgement {
         match self.try_judge(signed) {
-            Ok(order) if self.is_among(&order.hosts) => Judgement::Obey(order),
+            Ok(order) if self.is_among(&order.hosts) => Judgement::Obey(Box::new(order)),
             Ok(_) => Judgement::NotForThisHost,
             Err(why) => Judgement::Ignore(why),
         }

@@ -74,7 +74,7 @@ fn a_signed_order_in_time_is_obeyed_as_it_was_signed() {
     let bytes = signed(&order(), &secret).to_bytes().expect("bytes");
     let read = SignedOrder::from_bytes(&bytes).expect("an order");
     match host.judge(&read) {
-        Judgement::Obey(obeyed) => assert_eq!(obeyed, order()),
+        Judgement::Obey(obeyed) => assert_eq!(*obeyed, order()),
         other => panic!("{other:?}"),
     }
 }
