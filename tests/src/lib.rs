@@ -15,6 +15,7 @@ pub mod config;
 pub mod daemon;
 pub mod lab;
 pub mod list_server;
+mod loopback_server;
 mod netns;
 pub mod outcome;
 pub mod packet_socket;

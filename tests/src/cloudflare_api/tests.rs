@@ -22,7 +22,7 @@ fn server() -> CloudflareApi {
 fn ask(api: &CloudflareApi, token: &str, line: &str, body: &Value) -> Option<(u16, Value)> {
     let (method, path) = line.split_once(' ').expect("a line");
     let body = if body.is_null() { String::new() } else { body.to_string() };
-    let mut stream = TcpStream::connect(api.address).expect("connected");
+    let mut stream = TcpStream::connect(api.server.address).expect("connected");
     write!(
         stream,
         "{method} {}{path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n{body}",

@@ -13,7 +13,7 @@ use super::{PATIENCE, Scene, ZONE, flat, on_roll_stage, steps};
 
 impl Scene<'_> {
     /// The certificate with which the host of the site is associated.
-    fn associated(&self) -> Option<String> {
+    pub(super) fn associated(&self) -> Option<String> {
         self.api.edit_zone(ZONE, |zone| {
             let last = zone.associations.iter().rev().find(|it| it.host == ZONE)?;
             last.enabled.is_some().then(|| last.certificate.clone())
@@ -21,7 +21,7 @@ impl Scene<'_> {
     }
 
     /// Cloudflare presents the certificate of the edge as its global one, and no other.
-    fn global(&self) -> Result<()> {
+    pub(super) fn global(&self) -> Result<()> {
         self.reset()?;
         let edge = super::super::read(&self.stage.lab.pki.edge)?;
         self.api.edit(|state| state.global = Some(edge));
