@@ -97,14 +97,13 @@ pub(super) fn speak(mut stream: TcpStream, shared: &Shared, end: &ServerEnd) -> 
             shared.kill_caller(end);
             (None, None)
         }
-        Some(Fault::SilentBefore) => {
+        Some(fault @ (Fault::SilentBefore | Fault::SilentAfter)) => {
+            if fault == Fault::SilentAfter {
+                answer();
+            }
+            locked(&shared.calls).push(call);
             end.wait(NEVER, || false);
-            (None, None)
-        }
-        Some(Fault::SilentAfter) => {
-            answer();
-            end.wait(NEVER, || false);
-            (None, None)
+            return Ok(());
         }
         Some(Fault::Late(time)) => {
             sleep(time);
