@@ -2,11 +2,15 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::thread::sleep;
+use std::time::Duration;
 
 use rcgen::{CertificateParams, IsCa, KeyPair};
 use serde_json::json;
 
 use super::*;
+
+const PAUSE: Duration = Duration::from_millis(5);
 
 fn server() -> CloudflareApi {
     let api =
