@@ -81,8 +81,8 @@ fn from_global_to_zone_to_host_and_back_no_request_is_lost() {
     });
 }
 
-/// Nobody here has the key of Cloudflare's global certificate, so no peer can present it. The daemon
-/// gets a sighting of it in its own file, as an earlier run would have left it after such a pull.
+/// Nobody here has the key of Cloudflare's global certificate, so no peer can present it. The
+/// daemon gets a sighting of it in its own file, as after such a pull an earlier run leaves one.
 fn has_seen_global(scene: &mut Scene<'_>) -> Result<()> {
     scene.stage.daemon.stop()?;
     let file = scene.stage.config.state.join("identities.json");
