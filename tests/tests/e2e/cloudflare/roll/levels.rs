@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use aop_tests::child;
 use aop_tests::cloudflare_api::{Delays, Fault, PlannedFault};
 use aop_tests::wait;
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::{PATIENCE, Scene, ZONE, flat, on_roll_stage, steps};
@@ -89,12 +90,14 @@ fn has_seen_global(scene: &mut Scene<'_>) -> Result<()> {
     let mut seen: Value = serde_json::from_slice(&fs::read(&file)?)?;
     let identities = seen["sites"][0]["identities"].as_array_mut().context("no identities")?;
     let mut global = identities.first().context("no identity")?.clone();
+    // The daemon counts whole seconds.
+    let last_seen = jiff::Timestamp::now() + SignedDuration::from_secs(1);
     for (field, text) in [
         ("level", "global"),
         ("client_ca", "cloudflare-global"),
         ("serial", "01"),
         ("spki_sha256", "01"),
-        ("last_seen", &jiff::Timestamp::now().to_string()),
+        ("last_seen", &last_seen.to_string()),
     ] {
         global[field] = text.into();
     }
