@@ -2,13 +2,16 @@
 
 use aop_api::{DeploymentStatus, IdentityLevel, SeenIdentity, SslMode};
 use aop_config::Host;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     record::{RollRecord, RollTarget},
     report::HostReport,
 };
 use crate::{CertificateId, CertificateLevel, HostAssociation, UploadedCertificate};
+
+/// The most by which the clock of another host may be ahead.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(5);
 
 /// The facts for one decision.
 #[derive(Clone, Debug)]
@@ -21,6 +24,8 @@ pub struct RollFacts {
     pub zone_on: bool,
     /// The certificates of both levels: as listed, and those that the record knows as they are.
     pub certificates: Vec<(CertificateLevel, UploadedCertificate)>,
+    /// Whether the list of Cloudflare shows our upload, and with it each one that was made before.
+    pub is_listed: bool,
     /// The associations of the hosts of the site that can have one.
     pub associations: Vec<(Host, Option<HostAssociation>)>,
     /// Whether the sites that the target is presented to accept it; empty before it is made.
@@ -87,11 +92,12 @@ impl RollFacts {
         here + self.reports.iter().filter(sees).count()
     }
 
-    /// When one of the sites, here or on another host, last saw what was presented before.
-    pub(super) fn old_seen(&self, record: &RollRecord) -> Option<Timestamp> {
+    /// When one of the sites, here or on another host, last saw what was presented before. A time
+    /// in the future is of a clock that was ahead: the next sighting replaces it.
+    pub(super) fn old_seen(&self, record: &RollRecord, now: Timestamp) -> Option<Timestamp> {
         let reported = self.reports.iter().flat_map(|report| of_report(record, report));
         let old = self.identities.iter().chain(reported).filter(|it| is_old(record, it));
-        old.map(|it| it.last_seen).max()
+        old.map(|it| it.last_seen).filter(|it| *it <= now + CLOCKS_DIFFER).max()
     }
 }
 
