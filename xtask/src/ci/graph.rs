@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::command;
 
 /// The crates of the product, leaf first. Each may depend on crates above it, and on no other.
-const ORDER: [&str; 23] = [
+const ORDER: [&str; 24] = [
     "aop-common",
     "aop-packets",
     "aop-http",
