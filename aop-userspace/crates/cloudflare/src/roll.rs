@@ -22,6 +22,6 @@ pub use record::{
     RollTarget, StepTime,
 };
 pub use record_file::RollRecordError;
-pub use report::HostReport;
+pub use report::RollReport;
 pub use simulate::plan;
 pub use step::{RollAction, RollNext, next};

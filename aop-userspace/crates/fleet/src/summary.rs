@@ -158,6 +158,7 @@ fn sites(status: &Status, names: &[String]) -> Vec<ReportedSite> {
 fn reported(identity: &SeenIdentity) -> ReportedIdentity {
     ReportedIdentity {
         spki_sha256: short(&identity.spki_sha256),
+        serial: short(&identity.serial),
         level: identity.level.clone(),
         first_seen: identity.first_seen,
         last_seen: identity.last_seen,

@@ -28,6 +28,7 @@ fn report_of(host: &str, status: Status, sites: &[String]) -> HostReport {
         labels: &FleetLabels::default(),
         sites,
         list_digest: "ab".repeat(32),
+        orders: Vec::new(),
         draining: None,
         at: now(),
     };
@@ -50,6 +51,7 @@ fn good(host: &str) -> HostReport {
 /// A site that has seen certificates with these keys at these moments.
 fn site(name: &str, seen: &[(&str, u64)]) -> ReportedSite {
     let identity = |(key, at): &(&str, u64)| ReportedIdentity {
+        serial: String::new(),
         spki_sha256: (*key).to_owned(),
         level: IdentityLevel::Own,
         first_seen: timestamp(*at),

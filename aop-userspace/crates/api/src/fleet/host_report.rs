@@ -140,6 +140,8 @@ pub struct ReportedSite {
 pub struct ReportedIdentity {
     /// SHA-256 of its public key, in hex.
     pub spki_sha256: String,
+    /// Its serial number, in hex.
+    pub serial: String,
     /// The scope of its proof.
     pub level: IdentityLevel,
     /// When it was first seen.

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     record::{RollRecord, RollTarget},
-    report::HostReport,
+    report::RollReport,
 };
 use crate::{CertificateId, CertificateLevel, HostAssociation, UploadedCertificate};
 
@@ -33,7 +33,7 @@ pub struct RollFacts {
     /// The certificates that those sites have seen.
     pub identities: Vec<SeenIdentity>,
     /// The reports of other hosts.
-    pub reports: Vec<HostReport>,
+    pub reports: Vec<RollReport>,
 }
 
 /// Whether a site accepts the target.
@@ -84,7 +84,7 @@ impl RollFacts {
 
     /// The number of hosts, this one among them, that saw the target at `since` or later.
     pub(super) fn hosts_with_target(&self, record: &RollRecord, since: Timestamp) -> usize {
-        let sees = |report: &&HostReport| {
+        let sees = |report: &&RollReport| {
             let seen = of_report(record, report).filter(|it| is_target(record, it));
             seen.map(|it| it.last_seen).max() >= Some(since)
         };
@@ -104,7 +104,7 @@ impl RollFacts {
 /// The certificates of a report that concern the site of the record.
 fn of_report<'a>(
     record: &'a RollRecord,
-    report: &'a HostReport,
+    report: &'a RollReport,
 ) -> impl Iterator<Item = &'a SeenIdentity> {
     let sites = report.seen.sites.iter().filter(|it| it.site == record.site);
     sites.flat_map(|site| &site.identities)

@@ -9,7 +9,7 @@ use aop_tls::{FileRole, SiteFiles};
 use super::{
     facts::{RollFacts, SiteTrust, stays},
     record::{HostBefore, KnownCertificate, RollBefore, RollLeaf, RollRecord, RollTarget},
-    report::HostReport,
+    report::RollReport,
     step::RollAction,
 };
 use crate::{
@@ -248,7 +248,7 @@ impl Client {
             global_on: self.global_switch(zone)?,
             zone_on: self.zone_switch(zone)?,
             identities: of_sites.flat_map(|it| it.identities.clone()).collect(),
-            reports: HostReport::load_all(state, &record.site),
+            reports: RollReport::load_all(state, &record.site),
             certificates,
             is_listed,
             associations,

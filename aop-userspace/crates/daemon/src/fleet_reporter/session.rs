@@ -1,11 +1,13 @@
 //! A process that talks to etcd for this host, and the report that it gets.
 
-use std::{fs, sync::Arc};
+use std::sync::Arc;
 
 use aop_api::HostReport;
 use aop_config::{FleetConfig, FleetName};
 use aop_firewall::PeerListing;
-use aop_fleet::{FleetAccess, FleetClient, FleetError, HostFacts, PublishOutcome, host_report};
+use aop_fleet::{
+    FleetAccess, FleetClient, FleetError, HostFacts, PublishOutcome, host_report, own_name,
+};
 use aop_sandbox::NameLookup;
 use aws_lc_rs::digest::{Context, SHA256};
 use data_encoding::HEXLOWER;
@@ -44,9 +46,8 @@ impl Daemon {
         config: &FleetConfig,
         changes: u64,
     ) -> Result<PublishOutcome, SessionError> {
-        let name: FleetName = name_of(config)
-            .and_then(|name| name.parse())
-            .map_err(|why: String| SessionError::Here(format!("{why}. Set fleet.name")))?;
+        let name =
+            own_name(config).map_err(|why| SessionError::Here(format!("{why}. Set fleet.name")))?;
         let stale = |it: &FleetSession| it.read_at != changes;
         if session.as_ref().is_none_or(stale) {
             let access =
@@ -104,18 +105,6 @@ impl Daemon {
             at: Timestamp::now(),
         };
         host_report(status, &facts)
-    }
-}
-
-/// The name of this host in the fleet.
-pub(super) fn name_of(config: &FleetConfig) -> Result<String, String> {
-    match &config.name {
-        Some(name) => Ok(name.to_string()),
-        None => {
-            let name = fs::read_to_string("/proc/sys/kernel/hostname");
-            let name = name.map_err(|error| format!("this host has no name: {error}"))?;
-            Ok(name.trim_end().to_owned())
-        }
     }
 }
 

@@ -22,6 +22,7 @@ use super::{
     CommonArguments,
     begin::{self, Wanted},
     leaf::Issuing,
+    of_fleet,
     page::Screen,
 };
 use crate::output::error_chain;
@@ -252,7 +253,18 @@ impl Roller {
     ) -> anyhow::Result<RollFacts> {
         let seen: SeenIdentities = send_request(&self.paths.runtime, Request::Identities)
             .context("a roll needs the daemon, which sees what the edge presents")?;
-        Ok(self.client.roll_facts(&self.paths.state, record, current.with(), &seen)?)
+        let state = &self.paths.state;
+        let mut facts = self.client.roll_facts(state, record, current.with(), &seen)?;
+        if record.wait_for > 1
+            && record.reached_at(RollStep::SwitchedOn).is_some()
+            && let Some(fleet) = &current.config.live.fleet
+        {
+            let of_fleet = of_fleet::reports(fleet, &record.site)
+                .context("the other hosts that --wait-for waits for cannot be asked")?;
+            facts.reports.retain(|it| of_fleet.iter().all(|host| host.host != it.host));
+            facts.reports.extend(of_fleet);
+        }
+        Ok(facts)
     }
 
     /// The time that is left; `None` if it is over.
