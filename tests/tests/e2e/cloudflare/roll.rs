@@ -3,6 +3,7 @@
 
 mod crashes;
 mod levels;
+mod of_fleet;
 mod refusals;
 mod this_host;
 
