@@ -52,7 +52,7 @@ pub use explain::{
 };
 pub use fleet::{
     FleetCertificate, FleetHost, FleetHostState, FleetIdentities, FleetLink, FleetLinkState,
-    FleetModeSums, FleetReport, FleetSums, HostPulls, HostReport, ReportedIdentity,
+    FleetModeSums, FleetReport, FleetSums, HostPulls, OriginReport, ReportedIdentity,
     ReportedInterface, ReportedList, ReportedSite,
 };
 pub use handover::{Release, UpgradeResult};

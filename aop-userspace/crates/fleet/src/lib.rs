@@ -24,7 +24,7 @@ pub use access::FleetAccess;
 pub use client::{FleetClient, FleetError, PublishOutcome};
 pub use identities::fleet_identities;
 pub use process::run as run_process;
-pub use summary::{HostFacts, host_report};
+pub use summary::{ReportFacts, host_report};
 pub use view::{HostFilter, StoredFleet, fleet_report};
 
 /// The longest report, in bytes of JSON. etcd keeps every version of it until it is compacted.
