@@ -142,8 +142,8 @@ impl FleetReporter {
 }
 
 impl Daemon {
-    /// Runs until `stop`, or until a successor is the daemon. A report that is under way then is not
-    /// waited for.
+    /// Runs until `stop`, or until a successor is the daemon. A report that is under way then is
+    /// not waited for.
     pub(super) async fn report_to_fleet(self: Arc<Self>, stop: CancellationToken) {
         let daemon = Arc::clone(&self);
         // For as long as this runs, so that the process that the thread starts lives on.

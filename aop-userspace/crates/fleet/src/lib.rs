@@ -31,7 +31,7 @@ pub use identities::fleet_identities;
 pub use own_name::own_name;
 pub use pattern::fits;
 pub use process::run as run_process;
-pub use summary::{HostFacts, host_report};
+pub use summary::{ReportFacts, host_report};
 pub use view::{HostFilter, StoredFleet, fleet_report};
 pub use waves::{PlannedWave, SeenHost, TAKES_AT_MOST, WaveProgress, WaveSizes};
 

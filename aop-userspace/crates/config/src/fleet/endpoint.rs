@@ -1,6 +1,6 @@
 //! A member of etcd.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::Ipv6Addr, str::FromStr};
 
 use crate::SecureUrl;
 
@@ -61,7 +61,8 @@ impl FromStr for EtcdEndpoint {
         let v6 = authority.starts_with('[');
         let valid = |letter: char| letter.is_ascii_alphanumeric() || ".-_".contains(letter);
         let named = !v6 && !host.is_empty() && host.len() <= 253 && host.chars().all(valid);
-        if !(named || v6 && host.parse::<std::net::Ipv6Addr>().is_ok()) {
+        let addressed = v6 && host.parse::<Ipv6Addr>().is_ok();
+        if !(named || addressed) {
             return Err(bad());
         }
         Ok(Self { host: host.to_owned(), port, plain: scheme == "http" })

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use aop_api::HostReport;
+use aop_api::OriginReport;
 use aop_config::{FleetConfig, FleetName};
 use aop_firewall::PeerListing;
 use aop_fleet::{
-    FleetAccess, FleetClient, FleetError, HostFacts, PublishOutcome, host_report, own_name,
+    FleetAccess, FleetClient, FleetError, PublishOutcome, ReportFacts, host_report, own_name,
 };
 use aop_sandbox::NameLookup;
 use aws_lc_rs::digest::{Context, SHA256};
@@ -38,8 +38,8 @@ pub(super) enum SessionError {
 }
 
 impl Daemon {
-    /// Makes a report and publishes it; `changes` counts the changes of the policy. A new process is
-    /// started if there is none, or if the files or the settings are others.
+    /// Makes a report and publishes it; `changes` counts the changes of the policy. A new process
+    /// is started if there is none, or if the files or the settings are others.
     pub(super) fn report_once(
         self: &Arc<Self>,
         session: &mut Option<FleetSession>,
@@ -86,7 +86,7 @@ impl Daemon {
         Ok(FleetSession { client, access, read_at, instance })
     }
 
-    fn host_report(&self, config: &FleetConfig, name: &FleetName, instance: &str) -> HostReport {
+    fn host_report(&self, config: &FleetConfig, name: &FleetName, instance: &str) -> OriginReport {
         // Without the peers: their map may have a million entries.
         let (status, _) = self.status_and_lost(PeerListing::NoPeers);
         let (sites, list_digest) = {
@@ -94,7 +94,7 @@ impl Daemon {
             (policy.live.site_names(), digest(policy.list.list.prefixes()))
         };
         let draining = self.lifecycle.is_draining().then_some("aop is stopping");
-        let facts = HostFacts {
+        let facts = ReportFacts {
             name,
             instance,
             labels: &config.labels,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aop_api::{HostReport, ReportedIdentity, SeenIdentities, SeenIdentity, SiteIdentities};
+use aop_api::{OriginReport, ReportedIdentity, SeenIdentities, SeenIdentity, SiteIdentities};
 use aop_cloudflare::RollReport;
 use aop_config::{FleetConfig, FleetName};
 use aop_fleet::{StoredFleet, own_name};
@@ -31,7 +31,7 @@ fn of_others(
     reports.collect()
 }
 
-fn of_host(report: &HostReport, site: &str, read_at: Timestamp) -> Option<RollReport> {
+fn of_host(report: &OriginReport, site: &str, read_at: Timestamp) -> Option<RollReport> {
     let reported = report.sites.iter().find(|it| it.site == site)?;
     let identities = reported.identities.iter().map(|it| seen(it, site)).collect();
     let of_site = SiteIdentities { site: site.to_owned(), identities, forgotten: 0 };
@@ -70,7 +70,7 @@ mod tests {
 
     use super::*;
 
-    fn report(name: &str, at: &str) -> HostReport {
+    fn report(name: &str, at: &str) -> OriginReport {
         let seen = json!({
             "spki_sha256": "ab", "serial": "17", "level": "own", "pulls": 3,
             "first_seen": at, "last_seen": at, "not_after": "2027-02-28T00:00:00Z",

@@ -12,7 +12,7 @@ use crate::{
 
 /// What a host says of itself. Its lists are bounded; what does not fit is counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HostReport {
+pub struct OriginReport {
     /// The name of the host in the fleet.
     pub name: String,
     /// A random number that this host made once: it tells two hosts of one name apart.
