@@ -30,13 +30,14 @@ use maps::MapFacts;
 #[xdp(frags)]
 fn aop(ctx: XdpContext) -> u32 {
     let (packet, facts) = (Packet::of(&ctx), MapFacts::new(&ctx));
+    // The length comes first: behind a call of the kernel, the compiler reads these words again.
+    let length = packet.len();
     let Decision { verdict, port } = decide(&packet, &facts);
     let mode = match verdict {
         Verdict::Pass(_) => Mode::Enforce,
         Verdict::Drop(_) => facts.mode(port),
     };
     let tally = Tally::of(verdict, mode);
-    let length = packet.len();
     let counted = maps::count(tally, length);
     let action = verdict.action(mode);
     if action != Action::Pass {

@@ -13,12 +13,11 @@ mod routes;
 mod state;
 mod uploads;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{JoinHandle, sleep, spawn};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
@@ -30,9 +29,8 @@ pub use self::state::{
     ApiState, ApiToken, Delays, EdgePair, HostAssociation, Scope, StoredCertificate, ZoneState,
 };
 use crate::Lab;
+use crate::loopback_server::{LoopbackServer, PATIENCE, ServerEnd};
 use crate::pki::Credentials;
-
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// A call that the server received.
 #[derive(Clone, Debug)]
@@ -54,9 +52,7 @@ pub struct ReceivedCall {
 /// The server. It stops when dropped.
 #[derive(Debug)]
 pub struct CloudflareApi {
-    address: SocketAddr,
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    server: LoopbackServer<Shared>,
 }
 
 #[derive(Debug, Default)]
@@ -64,23 +60,18 @@ struct Shared {
     state: Mutex<ApiState>,
     faults: Mutex<Vec<PlannedFault>>,
     calls: Mutex<Vec<ReceivedCall>>,
-    ended: AtomicBool,
     /// The process to kill; 0 while it is not known.
     caller: AtomicI32,
 }
 
 impl Shared {
     /// Kills the process that makes the calls, once it is known.
-    fn kill_caller(&self) {
-        while !self.ended.load(Ordering::Relaxed) {
-            match self.caller.swap(0, Ordering::SeqCst) {
-                0 => sleep(PAUSE),
-                pid => {
-                    // It may have ended by itself.
-                    kill(Pid::from_raw(pid), Signal::SIGKILL).ok();
-                    return;
-                }
-            }
+    fn kill_caller(&self, end: &ServerEnd) {
+        end.wait(PATIENCE, || self.caller.load(Ordering::SeqCst) != 0);
+        let pid = self.caller.swap(0, Ordering::SeqCst);
+        if pid != 0 {
+            // It may have ended by itself.
+            kill(Pid::from_raw(pid), Signal::SIGKILL).ok();
         }
     }
 }
@@ -104,7 +95,7 @@ impl CloudflareApi {
     /// # Errors
     /// When it cannot listen.
     pub fn start(lab: &Lab) -> Result<Self> {
-        Self::on(lab.origin().inside(|| TcpListener::bind("127.0.0.1:0"))??)
+        Ok(Self { server: LoopbackServer::start(lab, Shared::default(), http::speak)? })
     }
 
     /// Starts a server on this listener.
@@ -112,23 +103,18 @@ impl CloudflareApi {
     /// # Errors
     /// When the listener cannot be used.
     pub fn on(listener: TcpListener) -> Result<Self> {
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
-        let shared = Arc::<Shared>::default();
-        let serving = Arc::clone(&shared);
-        let thread = Some(spawn(move || serve(&listener, &serving)));
-        Ok(Self { address, shared, thread })
+        Ok(Self { server: LoopbackServer::on(listener, Shared::default(), http::speak)? })
     }
 
     /// The base of the API's URLs, for `[cloudflare] api`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}{}", self.address, http::BASE)
+        format!("http://{}{}", self.server.address, http::BASE)
     }
 
     /// Reads or changes the state, as somebody does in the dashboard.
     pub fn edit<T>(&self, change: impl FnOnce(&mut ApiState) -> T) -> T {
-        change(&mut locked(&self.shared.state))
+        change(&mut locked(&self.server.shared.state))
     }
 
     /// As [`CloudflareApi::edit`], for the zone of this name.
@@ -141,30 +127,37 @@ impl CloudflareApi {
 
     /// Plans a fault.
     pub fn plan(&self, fault: PlannedFault) {
-        locked(&self.shared.faults).push(fault);
+        locked(&self.server.shared.faults).push(fault);
+    }
+
+    /// The planned faults that no call has met.
+    #[must_use]
+    pub fn planned(&self) -> Vec<PlannedFault> {
+        locked(&self.server.shared.faults).clone()
     }
 
     /// Forgets all planned faults.
     pub fn heal(&self) {
-        locked(&self.shared.faults).clear();
+        locked(&self.server.shared.faults).clear();
     }
 
-    /// Names the process that [`Fault::KillBefore`] and [`Fault::KillAfter`] kill.
-    pub fn set_caller(&self, pid: u32) {
-        let pid = i32::try_from(pid).expect("a process");
-        self.shared.caller.store(pid, Ordering::SeqCst);
+    /// Names the process that [`Fault::KillBefore`] and [`Fault::KillAfter`] kill; `None` once it
+    /// has ended.
+    pub fn set_caller(&self, pid: Option<u32>) {
+        let pid = pid.map_or(0, |pid| i32::try_from(pid).expect("a process"));
+        self.server.shared.caller.store(pid, Ordering::SeqCst);
     }
 
     /// All calls so far.
     #[must_use]
     pub fn calls(&self) -> Vec<ReceivedCall> {
-        locked(&self.shared.calls).clone()
+        locked(&self.server.shared.calls).clone()
     }
 
     /// The certificate and the key that the edge presents to the origin of `host` now.
     #[must_use]
     pub fn presented(&self, host: &str) -> Option<EdgePair> {
-        locked(&self.shared.state).presented(host, Instant::now())
+        locked(&self.server.shared.state).presented(host, Instant::now())
     }
 
     /// The same, in files of `directory`, for [`Pull::certificate`](crate::Pull::certificate).
@@ -180,29 +173,6 @@ impl CloudflareApi {
         std::fs::write(&files.certificate, certificate).context("cannot write the certificate")?;
         std::fs::write(&files.key, key).context("cannot write the key")?;
         Ok(Some(files))
-    }
-}
-
-impl Drop for CloudflareApi {
-    fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // A panic of that thread has been printed.
-            thread.join().ok();
-        }
-    }
-}
-
-fn serve(listener: &TcpListener, shared: &Arc<Shared>) {
-    while !shared.ended.load(Ordering::Relaxed) {
-        match listener.accept() {
-            Ok((stream, _)) => {
-                let shared = Arc::clone(shared);
-                // A caller may be killed by its test: not an error.
-                spawn(move || http::speak(stream, &shared).ok());
-            }
-            Err(_) => sleep(PAUSE),
-        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! An etcd of one member or of several, each in a namespace of its own behind the router of the lab.
-//! Clients use mutual TLS; the members talk to each other without.
+//! An etcd of one member or of several, each in a namespace of its own behind the router of the
+//! lab. Clients use mutual TLS; the members talk to each other without.
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};

@@ -16,6 +16,7 @@ pub mod daemon;
 pub mod etcd;
 pub mod lab;
 pub mod list_server;
+mod loopback_server;
 mod netns;
 pub mod outcome;
 pub mod packet_socket;

@@ -4,19 +4,15 @@
 //! It is not an HTTP server, because most of its responses are wrong on purpose.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{JoinHandle, sleep, spawn};
-use std::time::{Duration, Instant};
+use std::net::TcpStream;
+use std::sync::{Mutex, PoisonError};
+use std::thread::sleep;
+use std::time::Duration;
 
 use anyhow::Result;
 
 use crate::Lab;
-
-/// How long a silent response lasts if the daemon does not close.
-const PATIENCE: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(10);
+use crate::loopback_server::{LoopbackServer, PATIENCE, ServerEnd};
 
 /// The response to every request.
 #[derive(Clone, Debug)]
@@ -61,16 +57,13 @@ impl ListResponse {
 /// The server. It stops when dropped.
 #[derive(Debug)]
 pub struct ListServer {
-    address: SocketAddr,
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    server: LoopbackServer<Shared>,
 }
 
 #[derive(Debug)]
 struct Shared {
     response: Mutex<ListResponse>,
     requests: Mutex<Vec<String>>,
-    ended: AtomicBool,
 }
 
 impl ListServer {
@@ -79,63 +72,29 @@ impl ListServer {
     /// # Errors
     /// When it cannot listen.
     pub fn start(lab: &Lab, response: ListResponse) -> Result<Self> {
-        let listener = lab.origin().inside(|| TcpListener::bind("127.0.0.1:0"))??;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
-        let shared = Arc::new(Shared {
-            response: Mutex::new(response),
-            requests: Mutex::default(),
-            ended: AtomicBool::new(false),
-        });
-        let serving = Arc::clone(&shared);
-        let thread = Some(spawn(move || serve(&listener, &serving)));
-        Ok(Self { address, shared, thread })
+        let shared = Shared { response: Mutex::new(response), requests: Mutex::default() };
+        Ok(Self { server: LoopbackServer::start(lab, shared, speak)? })
     }
 
     /// The URL of the list.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}/client/v4/ips", self.address)
+        format!("http://{}/client/v4/ips", self.server.address)
     }
 
     /// Sets the response to later requests.
     pub fn respond_with(&self, response: ListResponse) {
-        *self.shared.response.lock().unwrap_or_else(PoisonError::into_inner) = response;
+        *self.server.shared.response.lock().unwrap_or_else(PoisonError::into_inner) = response;
     }
 
     /// The heads of all requests so far.
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
-        self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.server.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl Drop for ListServer {
-    fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // A panic of that thread has been printed.
-            thread.join().ok();
-        }
-    }
-}
-
-fn serve(listener: &TcpListener, shared: &Arc<Shared>) {
-    while !shared.ended.load(Ordering::Relaxed) {
-        match listener.accept() {
-            Ok((stream, _)) => {
-                let shared = Arc::clone(shared);
-                // Some responses make the daemon close the connection: not an error.
-                spawn(move || speak(stream, &shared).ok());
-            }
-            Err(_) => sleep(PAUSE),
-        }
-    }
-}
-
-fn speak(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
-    stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+fn speak(mut stream: TcpStream, shared: &Shared, end: &ServerEnd) -> std::io::Result<()> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte)? == 1 {
@@ -154,10 +113,7 @@ fn speak(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             Ok(())
         }
         ListResponse::Silence => {
-            let begun = Instant::now();
-            while !shared.ended.load(Ordering::Relaxed) && begun.elapsed() < PATIENCE {
-                sleep(PAUSE);
-            }
+            end.wait(PATIENCE, || false);
             Ok(())
         }
     }

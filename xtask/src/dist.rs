@@ -4,9 +4,11 @@
 mod ansible;
 mod arm64;
 mod build;
+mod changelog;
 mod check;
 mod container;
 mod host;
+mod lint;
 mod manual;
 mod newer;
 mod repository;
@@ -30,14 +32,14 @@ use crate::{command, object, packages, workspace};
 const CARGO_DEB: &str = "3.8.0";
 const AMD64: &str = "x86_64-unknown-linux-gnu";
 
-/// The folders of generated man pages and completions.
-const GENERATED: [&str; 3] = ["man", "man5", "completions"];
+/// The folders of generated man pages, completions and documents.
+const GENERATED: [&str; 4] = ["man", "man5", "completions", "doc"];
 
 /// The steps beside building the package.
 #[derive(clap::Args)]
 pub(crate) struct Dist {
-    /// Also install, upgrade, remove and purge it in clean roots of Debian 12 and 13, from the file
-    /// and from a signed repository; needs root and a mirror
+    /// Also run lintian on it, and install, upgrade, remove and purge it in clean roots of Debian
+    /// 12 and 13, from the file and from a signed repository; needs root and a mirror
     #[arg(long)]
     check: bool,
     /// Also run the Ansible role on booted Debian 12 and 13; needs root, a mirror and PyPI
@@ -116,6 +118,7 @@ pub(crate) fn run(dist: &Dist) -> Result<()> {
         reproducible::check(&[packages.clone(), bills.clone()].concat())?;
     }
     if dist.check {
+        packages.iter().try_for_each(|package| lint::check(package))?;
         check::run(package, of("arm64").map(PathBuf::as_path))?;
     }
     if dist.check_ansible {
@@ -172,20 +175,21 @@ fn given_packages(given: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     Ok((given.to_vec(), bills.filter(|bill| bill.is_file()).collect()))
 }
 
-/// Generates man pages and completions from the command line of the program.
+/// Generates man pages and completions from the command line of the program, and the changelog.
 fn generate(aop: &Path, folder: &Path) -> Result<()> {
-    let [man, man5, completions] = GENERATED.map(|part| folder.join(part));
+    let [man, man5, completions, doc] = GENERATED.map(|part| folder.join(part));
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
     }
-    for folder in [&man, &man5, &completions] {
+    for folder in [&man, &man5, &completions, &doc] {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
     command::run(Command::new(aop).arg("man-pages").arg(&man))?;
     manual::write(&man5)?;
-    // Debian's policy. Without a name and a time, so that the same page has the same bytes.
-    for folder in [&man, &man5] {
+    changelog::write(&doc)?;
+    // Debian's policy. Without a name and a time, so that the same text has the same bytes.
+    for folder in [&man, &man5, &doc] {
         for page in fs::read_dir(folder)? {
             command::run(Command::new("gzip").args(["-9", "--no-name"]).arg(page?.path()))?;
         }

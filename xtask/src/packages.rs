@@ -68,6 +68,10 @@ pub(crate) const PACKAGING: [Tool; 2] = [
     tool("debootstrap", "debootstrap", "makes a clean system to install the package in"),
 ];
 
+/// The checker of packages in `dist --check`.
+pub(crate) const LINT: [Tool; 1] =
+    [tool("lintian", "lintian", "compares the package with Debian's policy")];
+
 /// The additional tools of `walk`.
 pub(crate) const MACHINES: [Tool; 3] = [
     tool("debootstrap", "debootstrap", "makes a clean system to boot"),

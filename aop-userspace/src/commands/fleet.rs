@@ -101,8 +101,12 @@ fn connect(file: &ConfigFile) -> anyhow::Result<(FleetClient, FleetConfig)> {
             file.config.display()
         )
     })?;
+    Ok((connect_to(&config)?, config))
+}
+
+/// Connects to the etcd of a fleet.
+pub(super) fn connect_to(config: &FleetConfig) -> anyhow::Result<FleetClient> {
     let launcher = Launcher::new(Account::find(None)?, Vec::new());
-    let access = FleetAccess::read(&config)?;
-    let client = FleetClient::start(&launcher, access, NameLookup::AtStart, 0)?;
-    Ok((client, config))
+    let access = FleetAccess::read(config)?;
+    Ok(FleetClient::start(&launcher, access, NameLookup::AtStart, 0)?)
 }

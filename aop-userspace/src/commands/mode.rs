@@ -2,14 +2,19 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use aop_api::{ModeChange, ModeName, ModeTarget, ModesInForce, PendingMode, Request, SiteMode};
+use aop_api::{
+    ModeChange, ModeName, ModeTarget, ModesInForce, PendingMode, Request, SiteMode, StrangerStatus,
+};
 use clap::{Args, ValueEnum};
 
 use crate::{
     arguments::{ConfigFile, Output, duration},
     daemon,
-    output::{lines, when},
+    output::{count, lines, when},
 };
+
+/// How many of the sources that are dropped now are named.
+const NAMED: usize = 5;
 
 #[derive(Args)]
 pub(crate) struct ModeCommand {
@@ -39,7 +44,8 @@ pub(crate) struct ModeCommand {
     #[arg(long, value_name = "N", requires = "confirm")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pulls: Option<u64>,
-    /// Enforce even if the observed traffic shows that genuine pulls would be refused
+    /// Enforce even if the observed traffic shows that real pulls would be refused, or known
+    /// sources dropped
     #[arg(long, requires = "to")]
     force: bool,
     #[command(flatten)]
@@ -70,7 +76,8 @@ impl ModeCommand {
 
     fn current(&self) -> anyhow::Result<ModesInForce> {
         let status = daemon::status(&self.file.config)?;
-        Ok(ModesInForce { mode: status.mode, modes: status.modes, not_kept: None })
+        let (mode, modes) = (status.mode, status.modes);
+        Ok(ModesInForce { mode, modes, not_kept: None, newly_dropped: Vec::new() })
     }
 
     fn change(&self, to: ModeArgument) -> anyhow::Result<ModesInForce> {
@@ -99,10 +106,10 @@ impl ModeCommand {
 }
 
 /// The first line has the modes in force, the second compares them with the configuration. Then
-/// come the sites whose mode was set or that observe, an unconfirmed mode, and a warning if the
-/// mode could not be stored.
+/// come the sites whose mode was set or that observe, an unconfirmed mode, and warnings if the mode
+/// could not be stored, and about sources that are dropped now.
 pub(super) fn render(in_force: &ModesInForce) -> String {
-    let ModesInForce { mode, modes, not_kept } = in_force;
+    let ModesInForce { mode, modes, not_kept, newly_dropped } = in_force;
     let mut first = vec![mode.to_string()];
     first.extend(modes.lines());
     let mut text = vec![first.join("; ")];
@@ -127,7 +134,25 @@ pub(super) fn render(in_force: &ModesInForce) -> String {
     text.extend(modes.sites.iter().map(SiteMode::line));
     text.extend(modes.pending.iter().map(PendingMode::line));
     text.extend(not_kept.iter().map(|why| format!("warning: {why}")));
+    text.extend(dropped_now(newly_dropped));
     lines(text)
+}
+
+fn dropped_now(sources: &[StrangerStatus]) -> Option<String> {
+    let named: Vec<String> = sources.iter().take(NAMED).map(|it| it.source.clone()).collect();
+    let more = match sources.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!named.is_empty()).then(|| {
+        format!(
+            "warning: {} that sent many packets within the last 24 hours {} dropped now: {}{more} \
+             (see `aop strangers`)",
+            count(sources.len(), "source"),
+            if sources.len() == 1 { "is" } else { "are" },
+            named.join(", ")
+        )
+    })
 }
 
 #[cfg(test)]
@@ -173,7 +198,8 @@ mod tests {
     }
 
     fn in_force(mode: ModeName) -> ModesInForce {
-        ModesInForce { mode, modes: aop_api::ModesReport::default(), not_kept: None }
+        let modes = aop_api::ModesReport::default();
+        ModesInForce { mode, modes, not_kept: None, newly_dropped: Vec::new() }
     }
 
     #[test]

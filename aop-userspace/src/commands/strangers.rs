@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::ExitCode, time::Duration};
 
-use aop_api::{StrangerKind, StrangerStatus, StrangersReport, duration_text};
+use aop_api::{StrangerStatus, StrangersReport, duration_text};
 use clap::Args;
 use jiff::Timestamp;
 
@@ -107,29 +107,17 @@ fn notes(source: &StrangerStatus) -> Vec<String> {
     if let Some(by) = &source.admitted_by {
         notes.push(format!("admitted by now: {by}"));
     }
-    notes.extend(source.known.as_ref().map(known_text));
+    notes.extend(source.known.as_ref().map(|kind| kind.meaning().to_owned()));
     if let Some(every) = source.every_seconds {
         let interval = duration_text(every);
-        notes.push(format!("a connection every {interval}, as from a monitor"));
+        notes.push(format!("a connection every {interval}"));
     }
     notes
 }
 
-fn known_text(kind: &StrangerKind) -> String {
-    match kind {
-        StrangerKind::Authenticated => "it has authenticated: an edge that the list lacks".into(),
-        StrangerKind::Draining => "its prefix left the list".into(),
-        StrangerKind::Cdn => "in Cloudflare's published list, but not in yours".into(),
-        StrangerKind::Private => "a private address".into(),
-        // The interval says it.
-        StrangerKind::Regular => "regular".into(),
-        StrangerKind::Unknown(name) => name.clone(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use aop_api::ActionName;
+    use aop_api::{ActionName, StrangerKind};
 
     use super::*;
 

@@ -211,9 +211,9 @@ fn fleet(link: &FleetLink, colours: Colours) -> String {
     let FleetLink { name, prefix, state, reported_at, .. } = link;
     let last =
         reported_at.map_or("never reported".to_owned(), |at| format!("reported {}", when(at)));
-    let state = match state {
-        FleetLinkState::Reporting => String::new(),
-        other => format!(", {}", colours.bad(&other.to_string().replace('_', " "))),
+    let state = match *state == FleetLinkState::Reporting {
+        true => String::new(),
+        false => format!(", {}", colours.bad(&state.as_str().replace('_', " "))),
     };
     let order = link.order.as_ref().map_or_else(String::new, |order| {
         let state = order.state.as_str().replace('_', " ");

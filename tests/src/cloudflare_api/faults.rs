@@ -19,6 +19,10 @@ pub enum Fault {
     CutAfter,
     /// The call has its effect, and the connection is cut in the middle of the answer.
     CutWithin,
+    /// No answer ever; the call had no effect.
+    SilentBefore,
+    /// No answer ever, but the call had its effect.
+    SilentAfter,
     /// The right answer, after this time.
     Late(Duration),
     /// The caller is killed before the call has an effect; see

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{Fault, ReceivedCall, Shared, locked, routes};
+use crate::loopback_server::ServerEnd;
 
 /// The path of Cloudflare's API on its host.
 pub(super) const BASE: &str = "/client/v4";
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than any caller waits.
+const NEVER: Duration = Duration::from_secs(120);
 const LONGEST: usize = 1024 * 1024;
 
 /// An answer.
@@ -52,9 +54,7 @@ impl HttpResponse {
     }
 }
 
-pub(super) fn speak(mut stream: TcpStream, shared: &Shared) -> Result<()> {
-    stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+pub(super) fn speak(mut stream: TcpStream, shared: &Shared, end: &ServerEnd) -> Result<()> {
     let mut call = read(&mut stream)?;
     let fault = {
         let mut faults = locked(&shared.faults);
@@ -89,13 +89,21 @@ pub(super) fn speak(mut stream: TcpStream, shared: &Shared) -> Result<()> {
             (Some(response), Some(half))
         }
         Some(Fault::KillBefore) => {
-            shared.kill_caller();
+            shared.kill_caller(end);
             (None, None)
         }
         Some(Fault::KillAfter) => {
             answer();
-            shared.kill_caller();
+            shared.kill_caller(end);
             (None, None)
+        }
+        Some(fault @ (Fault::SilentBefore | Fault::SilentAfter)) => {
+            if fault == Fault::SilentAfter {
+                answer();
+            }
+            locked(&shared.calls).push(call);
+            end.wait(NEVER, || false);
+            return Ok(());
         }
         Some(Fault::Late(time)) => {
             sleep(time);

@@ -2,11 +2,15 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::thread::sleep;
+use std::time::Duration;
 
 use rcgen::{CertificateParams, IsCa, KeyPair};
 use serde_json::json;
 
 use super::*;
+
+const PAUSE: Duration = Duration::from_millis(5);
 
 fn server() -> CloudflareApi {
     let api =
@@ -22,7 +26,7 @@ fn server() -> CloudflareApi {
 fn ask(api: &CloudflareApi, token: &str, line: &str, body: &Value) -> Option<(u16, Value)> {
     let (method, path) = line.split_once(' ').expect("a line");
     let body = if body.is_null() { String::new() } else { body.to_string() };
-    let mut stream = TcpStream::connect(api.address).expect("connected");
+    let mut stream = TcpStream::connect(api.server.address).expect("connected");
     write!(
         stream,
         "{method} {}{path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n{body}",

@@ -149,7 +149,8 @@ fn after_a_revocation_list_expires_peers_are_refused_unless_configured_otherwise
             stage.refuses(&pull, "crl_expired")?;
             warns(
                 stage,
-                "clients-expired.crl expired on 2021-01-01T00:00:00Z: peers of its issuer are refused",
+                "clients-expired.crl (CN=Example Operator Client CA) expired on \
+                 2021-01-01T00:00:00Z: peers of its issuer are refused",
             )?;
             stage.config.sites[1].rules.push("crl_expired = \"warn\"".into());
             reload(stage)?;
@@ -172,7 +173,8 @@ fn after_a_client_ca_expires_its_peers_are_refused_unless_configured_otherwise()
             stage.refuses(&pull, "ca_expired")?;
             warns(
                 stage,
-                "expired-ca.pem expired on 2021-01-01T00:00:00Z: peers with a certificate from it are refused",
+                "expired-ca.pem (CN=Ended Operator Client CA) expired on 2021-01-01T00:00:00Z: peers \
+                 with a certificate from it are refused",
             )?;
             stage.config.site().rules.push("expired_ca = \"warn\"".into());
             reload(stage)?;

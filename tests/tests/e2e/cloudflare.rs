@@ -1,7 +1,7 @@
 //! `aop cloudflare`, against a server that behaves as Cloudflare's API is published.
 //!
 //! Not tried here, because only a real zone can show it: that Cloudflare's own server answers as it
-//! is published to.
+//! is published to; and a pull with Cloudflare's global certificate, whose key only Cloudflare has.
 
 mod refused;
 mod renew;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::command;
 
 /// The crates of the product, leaf first. Each may depend on crates above it, and on no other.
-const ORDER: [&str; 23] = [
+const ORDER: [&str; 24] = [
     "aop-common",
     "aop-packets",
     "aop-http",
@@ -18,6 +18,7 @@ const ORDER: [&str; 23] = [
     "aop-storage",
     "aop-listeners",
     "aop-config",
+    "aop-https",
     "aop-import",
     "aop-sandbox",
     "aop-tls",
@@ -54,7 +55,7 @@ const KNOWN_BY: [(&str, &[&str]); 14] = [
     ("rcgen", &["aop-ca", "aop-tls"]),
     ("pkcs8", &["aop-ca"]),
     ("toml", &["aop-config"]),
-    ("ureq", &["aop-cloudflare", "aop-prefixes"]),
+    ("ureq", &["aop-https"]),
     ("tonic", &["aop-fleet"]),
     ("seccompiler", &["aop-sandbox"]),
     ("landlock", &["aop-sandbox"]),

@@ -1,15 +1,17 @@
 //! The documents of a fleet: the report of a host, as it is in etcd, and what an operator reads of
 //! all of them.
 
-mod host_report;
 mod ordered;
+mod origin_report;
 mod view;
 
 pub use self::{
-    host_report::{HostReport, ReportedIdentity, ReportedInterface, ReportedList, ReportedSite},
     ordered::{
         FleetOrdered, FleetOrders, OperatorKeyMade, OrderedHost, OrderedWave, StoppedHost,
         StoredOrder,
+    },
+    origin_report::{
+        OriginReport, ReportedIdentity, ReportedInterface, ReportedList, ReportedSite,
     },
     view::{
         FleetCertificate, FleetHost, FleetHostState, FleetIdentities, FleetLink, FleetLinkState,

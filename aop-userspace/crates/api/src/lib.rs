@@ -53,8 +53,8 @@ pub use explain::{
 };
 pub use fleet::{
     FleetCertificate, FleetHost, FleetHostState, FleetIdentities, FleetLink, FleetLinkState,
-    FleetModeSums, FleetOrdered, FleetOrders, FleetReport, FleetSums, HostPulls, HostReport,
-    OperatorKeyMade, OrderedHost, OrderedWave, ReportedIdentity, ReportedInterface, ReportedList,
+    FleetModeSums, FleetOrdered, FleetOrders, FleetReport, FleetSums, HostPulls, OperatorKeyMade,
+    OrderedHost, OrderedWave, OriginReport, ReportedIdentity, ReportedInterface, ReportedList,
     ReportedSite, StoppedHost, StoredOrder,
 };
 pub use handover::{Release, UpgradeResult};

@@ -6,7 +6,7 @@ use aop_common::Mode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{moment_text, names::stable_names, until_text};
+use crate::{StrangerStatus, moment_text, names::stable_names, until_text};
 
 /// The overrides of the general mode, and the cause of the mode in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +130,10 @@ pub struct ModesInForce {
     pub modes: ModesReport,
     /// Why a restart will lose the overrides; `null` where they are stored, or there are none.
     pub not_kept: Option<String>,
+    /// Sources that sent many packets within the last day, and that this command has dropped from
+    /// now on.
+    #[serde(default)]
+    pub newly_dropped: Vec<StrangerStatus>,
 }
 
 impl ModesReport {

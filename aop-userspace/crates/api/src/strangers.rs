@@ -67,6 +67,21 @@ stable_names! {
     }
 }
 
+impl StrangerKind {
+    /// Its meaning, to follow an address.
+    #[must_use]
+    pub fn meaning(&self) -> &str {
+        match self {
+            Self::Authenticated => "it has authenticated: an edge that the list lacks",
+            Self::Draining => "its prefix left the list",
+            Self::Cdn => "in Cloudflare's published list, but not in yours",
+            Self::Private => "a private address",
+            Self::Regular => "at regular intervals, as from a monitor",
+            Self::Unknown(name) => name,
+        }
+    }
+}
+
 /// The knowledge of this host about sources.
 pub struct StrangerContext<'a> {
     /// The prefixes in force.

@@ -26,8 +26,9 @@ pub const MAX_CA_DAYS: u32 = 7300;
 /// The most days that a leaf is valid.
 pub const MAX_LEAF_DAYS: u32 = 3650;
 
-/// A certificate is valid from some minutes before it is made: clocks differ.
-const BACKDATED: SignedDuration = SignedDuration::from_mins(5);
+/// A certificate is valid from an hour before it is made: the clock of this host may be ahead of
+/// that of an origin, as public CAs expect it, too.
+const BACKDATED: SignedDuration = SignedDuration::from_hours(1);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// A new CA, as it was ordered.

@@ -241,7 +241,9 @@ fn association(result: Value, host: &str) -> Result<Option<HostAssociation>, Str
     let of_host = |it: &&Value| it.get("hostname").and_then(Value::as_str) == Some(host);
     let found = match result.as_array() {
         Some(list) => list.iter().find(of_host).cloned().unwrap_or_default(),
-        None => result,
+        None if result.is_null() || of_host(&&result) => result,
+        // Taken for a host without an association, it would make the roll choose another level.
+        None => return Err(format!("it is not about {host}")),
     };
     if found.is_null() {
         return Ok(None);

@@ -20,6 +20,7 @@ use crate::{
     judge::JudgeRequest,
     pace::Pace,
     process::{self, ProcessReply, ProcessRequest},
+    roll::KnownAssociations,
 };
 
 /// The longest time that this waits by itself because Cloudflare asks for it.
@@ -38,6 +39,7 @@ pub struct Client {
     pace: Pace,
     /// The names of zones that were asked for.
     zones: HashMap<Host, Option<Zone>>,
+    pub(crate) associations: Option<KnownAssociations>,
 }
 
 impl Client {
@@ -49,8 +51,13 @@ impl Client {
         let (process, channel) = launcher
             .launch(ProcessRole::AskCloudflare, NameLookup::AtStart)
             .map_err(ApiError::process)?;
-        let client =
-            Self { _process: process, channel, pace: Pace::default(), zones: HashMap::new() };
+        let client = Self {
+            _process: process,
+            channel,
+            pace: Pace::default(),
+            zones: HashMap::new(),
+            associations: None,
+        };
         let open = ProcessRequest::Open { api: api.as_str().to_owned(), token };
         let opened = process::ask(&client.channel, &open).map_err(ApiError::process)?;
         if matches!(opened, ProcessReply::Opened) { Ok(client) } else { Err(broken(&opened)) }
@@ -226,6 +233,7 @@ impl Client {
         zone: &ZoneId,
         hosts: Vec<AssociationChange>,
     ) -> Result<(), ApiError> {
+        self.associations = None;
         let Answer::Done = self.call(&Call::Associate { zone: zone.clone(), hosts })? else {
             return Err(unexpected());
         };

@@ -244,9 +244,17 @@ impl ApiError {
         matches!(self, Self::Refused { cure: RefusalCure::Gone, .. })
     }
 
-    /// Whether the same call may succeed later, and surely has changed nothing.
+    /// Whether the call surely has changed nothing at Cloudflare.
     #[must_use]
-    pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::RateLimited { .. } | Self::Unavailable { .. })
+    pub fn changed_nothing(&self) -> bool {
+        match self {
+            Self::Refused { .. }
+            | Self::RateLimited { .. }
+            | Self::Unavailable { .. }
+            | Self::NotUnderstood { .. }
+            | Self::NoZone { .. } => true,
+            // The process may have sent it, whatever it answers.
+            Self::Unclear { .. } | Self::Process(_) => false,
+        }
     }
 }

@@ -39,8 +39,8 @@ pub use own_certificates::OwnCertificates;
 pub use process::run as run_process;
 pub use renewal::{InUse, RenewalRecord, RenewalTask, SiteRenewal, in_use};
 pub use roll::{
-    Announced, ConfigText, HostBefore, HostReport, KnownCertificate, RollAction, RollBefore,
-    RollError, RollFacts, RollLeaf, RollNext, RollRecord, RollRecordError, RollStep, RollTarget,
+    Announced, ConfigText, HostBefore, KnownCertificate, RollAction, RollBefore, RollError,
+    RollFacts, RollLeaf, RollNext, RollRecord, RollRecordError, RollReport, RollStep, RollTarget,
     SiteTrust, StepTime, exact_hosts, next as next_of_roll, plan as plan_of_roll,
     unused_client_cas,
 };

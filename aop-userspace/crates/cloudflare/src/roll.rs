@@ -4,6 +4,7 @@
 //! decides from the record and from [`RollFacts`], which are read anew each time. The caller
 //! carries out the [`RollAction`]s; each may be repeated.
 
+mod associations;
 mod facts;
 mod gather;
 mod record;
@@ -13,6 +14,7 @@ mod simulate;
 mod step;
 mod undo;
 
+pub(crate) use associations::KnownAssociations;
 pub use facts::{RollFacts, SiteTrust};
 pub use gather::{ConfigText, exact_hosts, unused_client_cas};
 pub use record::{
@@ -20,6 +22,6 @@ pub use record::{
     RollTarget, StepTime,
 };
 pub use record_file::RollRecordError;
-pub use report::HostReport;
+pub use report::RollReport;
 pub use simulate::plan;
 pub use step::{RollAction, RollNext, next};

@@ -8,6 +8,7 @@ use std::{
 };
 
 use aop_config::CloudflareConfig;
+use aop_storage::OpenPath;
 use zeroize::Zeroizing;
 
 use crate::ApiToken;
@@ -40,6 +41,14 @@ pub enum TokenError {
         file: PathBuf,
         /// Its mode.
         mode: u32,
+    },
+    /// Another user can exchange the file.
+    #[error("{}: {}", .file.display(), exchange(.by))]
+    Exchangeable {
+        /// The file.
+        file: PathBuf,
+        /// The path by which it can be exchanged.
+        by: OpenPath,
     },
     /// The file cannot be read.
     #[error("{}: cannot read the API token: {error}", .file.display())]
@@ -98,6 +107,21 @@ fn find(
     variable.parse().map_err(|why| TokenError::Bad { place: VARIABLE.to_owned(), why })
 }
 
+fn exchange(by: &OpenPath) -> String {
+    match by {
+        OpenPath::Writable(path) => format!(
+            "others can write to {0}, and could exchange this token: `chmod go-w {0}`, or name a \
+             file in another directory",
+            path.display()
+        ),
+        OpenPath::OfUser(path, user) => format!(
+            "{0} belongs to another user (uid {user}), who could read or exchange this token: \
+             `chown root {0}`, or name another file",
+            path.display()
+        ),
+    }
+}
+
 fn read(file: &Path) -> Result<ApiToken, TokenError> {
     use std::io::Read as _;
     let unreadable = |error| TokenError::Unreadable { file: file.into(), error };
@@ -112,6 +136,9 @@ fn read(file: &Path) -> Result<ApiToken, TokenError> {
     }
     if !found.is_file() {
         return Err(bad("it is not a file"));
+    }
+    if let Some(by) = aop_storage::exchangeable(file).map_err(unreadable)? {
+        return Err(TokenError::Exchangeable { file: file.into(), by });
     }
     let length = usize::try_from(found.len().min(MAX_LENGTH)).unwrap_or_default();
     let mut text = Zeroizing::new(Vec::with_capacity(length + 1));
@@ -167,6 +194,33 @@ mod tests {
             if let Err(error) = found {
                 let cure = format!("(mode {mode:04o}). Run `chmod 600 {}`", file.display());
                 assert!(error.to_string().contains(&cure), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_in_a_directory_where_others_can_exchange_it_is_refused_with_chmod() {
+        let dir = tempfile::tempdir_in("/tmp").expect("a directory");
+        let inner = dir.path().join("inner");
+        fs::create_dir(&inner).expect("made");
+        let token = file(&inner, "token", b"sesame", 0o600);
+        for (outer_mode, inner_mode, open) in [
+            (0o755, 0o755, None),
+            (0o755, 0o770, Some(&inner)),
+            (0o755, 0o703, Some(&inner)),
+            (0o777, 0o700, Some(&dir.path().to_owned())),
+            (0o755, 0o1777, None),
+        ] {
+            for (directory, mode) in [(dir.path(), outer_mode), (&*inner, inner_mode)] {
+                fs::set_permissions(directory, fs::Permissions::from_mode(mode)).expect("set");
+            }
+            match (read(&token), open) {
+                (Ok(_), None) => {}
+                (Err(error), Some(open)) => {
+                    let cure = format!("exchange this token: `chmod go-w {}`", open.display());
+                    assert!(error.to_string().contains(&cure), "{error}");
+                }
+                (read, _) => panic!("{outer_mode:o} {inner_mode:o}: {}", read.is_ok()),
             }
         }
     }

@@ -3,10 +3,9 @@
 use std::{io::Read, time::Duration};
 
 use aop_config::ApiUrl;
-use ureq::{
-    Agent, Timeout,
+use aop_https::{
+    Agent, Body, Error, Timeout,
     http::{HeaderValue, Request, Response, header},
-    tls::{RootCerts, TlsConfig, TlsProvider},
 };
 
 use crate::{
@@ -29,30 +28,12 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    /// The cryptography is the default provider of the process.
     pub(crate) fn new(api: ApiUrl, token: &ApiToken) -> Result<Self, String> {
         let bearer = zeroize::Zeroizing::new(format!("Bearer {}", token.expose()));
         let mut authorization =
             HeaderValue::from_str(&bearer).map_err(|_| "the token is no header".to_owned())?;
         authorization.set_sensitive(true);
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .root_certs(RootCerts::WebPki)
-            .build();
-        let mut config = Agent::config_builder()
-            .tls_config(tls)
-            .timeout_global(Some(DEADLINE))
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            // A kept connection may be closed by the far end just when a change is sent on it.
-            .max_idle_connections(0)
-            .user_agent(concat!("aop/", env!("CARGO_PKG_VERSION")));
-        if api.is_plain() {
-            // A proxy from the environment would send the token in plain text to another host.
-            config = config.proxy(None);
-        }
-        Ok(Self { agent: config.build().into(), api, authorization })
+        Ok(Self { agent: aop_https::client(&api, DEADLINE), api, authorization })
     }
 
     /// Makes a call.
@@ -60,54 +41,54 @@ impl Transport {
         let HttpCall { method, path, body } = call.http();
         let request = Request::builder()
             .method(method.name())
-            .uri(format!("{}{path}", self.api))
+            .uri(format!("{}{path}", self.api.as_str()))
             .header(header::AUTHORIZATION, &self.authorization)
             .header(header::ACCEPT, "application/json");
         let failed = |error| transport_error(call, &error);
         let response = match body.as_ref().map(SecretText::expose) {
-            None => request.body(()).map_err(ureq::Error::from).and_then(|it| self.agent.run(it)),
+            None => request.body(()).map_err(Error::from).and_then(|it| self.agent.run(it)),
             Some(body) => request
                 .header(header::CONTENT_TYPE, "application/json")
                 .body(body)
-                .map_err(ureq::Error::from)
+                .map_err(Error::from)
                 .and_then(|request| self.agent.run(request)),
         };
         answer::read(call, &http_answer(response.map_err(failed)?).map_err(failed)?)
     }
 }
 
-fn http_answer(mut response: Response<ureq::Body>) -> Result<HttpAnswer, ureq::Error> {
+fn http_answer(mut response: Response<Body>) -> Result<HttpAnswer, Error> {
     let retry_after = response.headers().get(header::RETRY_AFTER);
     let retry_after = retry_after.and_then(|value| value.to_str().ok()).map(str::to_owned);
     let mut body = Vec::new();
     let read = response.body_mut().as_reader().take(MAX_ANSWER + 1).read_to_end(&mut body);
-    read.map_err(ureq::Error::from)?;
+    read.map_err(Error::from)?;
     if body.len() as u64 > MAX_ANSWER {
-        return Err(ureq::Error::BodyExceedsLimit(MAX_ANSWER));
+        return Err(Error::BodyExceedsLimit(MAX_ANSWER));
     }
     Ok(HttpAnswer { status: response.status().as_u16(), retry_after, body })
 }
 
 /// Tells a call that never left this host from one whose answer was lost.
-#[expect(clippy::wildcard_enum_match_arm, reason = "ureq::Error is open-ended")]
-fn transport_error(call: &Call, error: &ureq::Error) -> ApiError {
+#[expect(clippy::wildcard_enum_match_arm, reason = "the errors are open-ended")]
+fn transport_error(call: &Call, error: &Error) -> ApiError {
     use std::io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
     let unsent = match error {
-        ureq::Error::HostNotFound
-        | ureq::Error::ConnectionFailed
-        | ureq::Error::ConnectProxyFailed(_)
-        | ureq::Error::InvalidProxyUrl
-        | ureq::Error::BadUri(_)
-        | ureq::Error::Tls(_)
-        | ureq::Error::Rustls(_)
-        | ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => true,
-        ureq::Error::Io(error) => {
+        Error::HostNotFound
+        | Error::ConnectionFailed
+        | Error::ConnectProxyFailed(_)
+        | Error::InvalidProxyUrl
+        | Error::BadUri(_)
+        | Error::Tls(_)
+        | Error::Rustls(_)
+        | Error::Timeout(Timeout::Resolve | Timeout::Connect) => true,
+        Error::Io(error) => {
             [ConnectionRefused, HostUnreachable, NetworkUnreachable].contains(&error.kind())
         }
         _ => false,
     };
     let why = match error {
-        ureq::Error::Timeout(_) => format!("no answer within {} s", DEADLINE.as_secs()),
+        Error::Timeout(_) => format!("no answer within {} s", DEADLINE.as_secs()),
         other => other.to_string(),
     };
     if unsent { ApiError::unsent(call, &why) } else { ApiError::lost(call, &why) }

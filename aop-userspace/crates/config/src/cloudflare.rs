@@ -1,10 +1,10 @@
 //! Cloudflare's API: `[cloudflare]`. Only the verbs of `aop cloudflare` read these settings.
 
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{ops::Deref, path::PathBuf, str::FromStr, time::Duration};
 
 use toml::Spanned;
 
-use crate::{ConfigError, list_url::check_url, parse::SourceFile, toml_schema::RawCloudflare};
+use crate::{ConfigError, SecureUrl, parse::SourceFile, toml_schema::RawCloudflare};
 
 /// The API (<https://developers.cloudflare.com/api/>).
 const CLOUDFLARE_API: &str = "https://api.cloudflare.com/client/v4";
@@ -30,28 +30,22 @@ pub struct CloudflareConfig {
     pub ca_key: PathBuf,
 }
 
-/// The base of the API's URLs, without a slash at its end: `https://`, or `http://` of this host.
-/// An attacker on the network path could take the token otherwise.
+/// The base of the API's URLs, without a slash at its end. An attacker on the network path could
+/// take the token otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApiUrl(String);
-
-impl ApiUrl {
-    /// The URL.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether it is `http://`, over the loopback of this host.
-    #[must_use]
-    pub fn is_plain(&self) -> bool {
-        self.0.starts_with("http://")
-    }
-}
+pub struct ApiUrl(SecureUrl);
 
 impl Default for ApiUrl {
     fn default() -> Self {
-        Self(CLOUDFLARE_API.to_owned())
+        Self(SecureUrl::known(CLOUDFLARE_API))
+    }
+}
+
+impl Deref for ApiUrl {
+    type Target = SecureUrl;
+
+    fn deref(&self) -> &SecureUrl {
+        &self.0
     }
 }
 
@@ -59,17 +53,11 @@ impl FromStr for ApiUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        check_url(text, "the API", "take the token")?;
+        let url = SecureUrl::parse(text, "the API", "take the token")?;
         if text.contains('?') {
             return Err(format!("{text:?}: the URL of the API has no query; remove the `?`"));
         }
-        Ok(Self(text.trim_end_matches('/').to_owned()))
-    }
-}
-
-impl fmt::Display for ApiUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        Ok(Self(url.without_slash()))
     }
 }
 

@@ -19,6 +19,7 @@ mod parse;
 mod prefixes;
 mod quoted;
 mod rules;
+mod secure_url;
 mod shared_upstream;
 mod sites;
 #[cfg(test)]
@@ -53,6 +54,7 @@ pub use quoted::quoted;
 pub use rules::{
     CertificateRules, CrlScope, OnExpiry, RequiredKey, RequiredSan, Resumption, Revocation, SpkiPin,
 };
+pub use secure_url::SecureUrl;
 use serde::Deserialize;
 pub use shared_upstream::{UpstreamConflict, conflict};
 pub use upstream::{HttpUpstream, HttpVersion, ProxyProtocol, Upstream, UpstreamAddress};

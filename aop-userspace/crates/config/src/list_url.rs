@@ -1,17 +1,19 @@
-//! The URL of a prefix list, which must be safe against attackers on the network path.
+//! The URL of a prefix list.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{ops::Deref, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+
+use crate::SecureUrl;
 
 /// Cloudflare's API for its own list
 /// (<https://developers.cloudflare.com/api/resources/ips/methods/list/>).
 const CLOUDFLARE_API: &str = "https://api.cloudflare.com/client/v4/ips";
 
-/// An `https://` URL, or an `http://` URL of this host: an attacker on the network path who could
-/// change the list would choose the admitted prefixes.
+/// The URL of a list: an attacker on the network path who could change the list would choose the
+/// admitted prefixes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListUrl(String);
+pub struct ListUrl(SecureUrl);
 
 /// The networks whose prefixes Cloudflare's API lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,33 +25,33 @@ pub enum Networks {
 }
 
 impl ListUrl {
-    /// The URL.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether it is `http://`, over the loopback of this host.
-    #[must_use]
-    pub fn is_plain(&self) -> bool {
-        self.0.starts_with("http://")
-    }
-
     /// The networks that the URL asks Cloudflare's API for.
     #[must_use]
     pub fn networks(&self) -> Networks {
-        if self.0.contains("networks=jdcloud") { Networks::WithChina } else { Networks::Global }
+        if self.as_str().contains("networks=jdcloud") {
+            Networks::WithChina
+        } else {
+            Networks::Global
+        }
     }
 
     /// Cloudflare's API.
     pub(crate) fn cloudflare() -> Self {
-        Self(CLOUDFLARE_API.to_owned())
+        Self(SecureUrl::known(CLOUDFLARE_API))
     }
 
     /// The same URL, with a request for the China network.
     pub(crate) fn with_china(&self) -> Self {
-        let separator = if self.0.contains('?') { '&' } else { '?' };
-        Self(format!("{}{separator}networks=jdcloud", self.0))
+        let separator = if self.as_str().contains('?') { '&' } else { '?' };
+        Self(self.0.with_end(&format!("{separator}networks=jdcloud")))
+    }
+}
+
+impl Deref for ListUrl {
+    type Target = SecureUrl;
+
+    fn deref(&self) -> &SecureUrl {
+        &self.0
     }
 }
 
@@ -57,45 +59,8 @@ impl FromStr for ListUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        check_url(text, "a list", "change this list").map(|()| Self(text.to_owned()))
+        SecureUrl::parse(text, "a list", "change this list").map(Self)
     }
-}
-
-/// Checks that `text` is an `https://` URL, or an `http://` URL of this host. The errors name its
-/// owner, `of`, and the `harm` that an attacker on the network path could do otherwise.
-pub(crate) fn check_url(text: &str, of: &str, harm: &str) -> Result<(), String> {
-    let (scheme, rest) = text.split_once("://").ok_or(format!("{text:?} is not a URL"))?;
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if authority.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err(format!("{text:?} is not a URL"));
-    }
-    if authority.contains('@') || text.contains('#') {
-        return Err(format!("{text:?}: the URL of {of} has no user and no fragment"));
-    }
-    match scheme {
-        "https" => Ok(()),
-        "http" if is_loopback(authority) => Ok(()),
-        "http" => Err(format!(
-            "{text:?}: an attacker on the network path could {harm}. Use https://; http:// is only \
-             for 127.0.0.1 and [::1]"
-        )),
-        _ => Err(format!("{text:?}: the URL of {of} must begin with https://")),
-    }
-}
-
-impl fmt::Display for ListUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Accepts only addresses: a name could resolve to any address.
-fn is_loopback(authority: &str) -> bool {
-    if let Some(v6) = authority.strip_prefix('[') {
-        return v6 == "::1]" || v6.starts_with("::1]:");
-    }
-    let host = authority.split(':').next().unwrap_or_default();
-    host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

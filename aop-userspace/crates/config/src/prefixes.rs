@@ -43,7 +43,7 @@ impl fmt::Display for PrefixSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cloudflare(_) => f.write_str("cloudflare"),
-            Self::Url(url) => write!(f, "{url}"),
+            Self::Url(url) => f.write_str(url.as_str()),
             Self::File(path) => write!(f, "{}", path.display()),
             Self::Inline(_) => f.write_str("inline"),
         }

@@ -1,9 +1,9 @@
-//! The preflight of `aop mode enforce`: reasons why enforcing now would refuse real pulls, as far
-//! as the daemon has observed. `--force` overrides them.
+//! The preflight of `aop mode enforce`: reasons why enforcing now would refuse real pulls, or drop
+//! known sources, as far as the daemon has observed. `--force` overrides them.
 
 use std::{net::IpAddr, time::Duration};
 
-use aop_api::{Status, VerdictCount, timestamp};
+use aop_api::{Status, StrangerStatus, VerdictCount, timestamp};
 use aop_common::Standing;
 use aop_firewall::{FirewallError, PeerListing};
 use aop_types::{PeerEntry, monotonic_seconds};
@@ -12,11 +12,22 @@ use jiff::Timestamp;
 use super::Daemon;
 
 mod sites;
+mod strangers;
 
 /// A peer that has authenticated within this time is expected again.
 const RECENT: Duration = Duration::from_secs(24 * 3600);
 /// How many addresses a reason names.
 const NAMED: usize = 5;
+
+/// The outcome for packets.
+#[derive(Default)]
+pub(super) struct PacketPreflight {
+    /// The reasons not to enforce now.
+    pub(super) objections: Vec<String>,
+    /// Sources of many packets that enforcing drops. They are no reason: on a public address,
+    /// scanners come all the time.
+    pub(super) busy: Vec<StrangerStatus>,
+}
 
 /// The observations that decide.
 #[derive(Clone, Debug, Default)]
@@ -34,24 +45,32 @@ struct PacketEvidence {
     outsiders: Vec<(IpAddr, Timestamp)>,
     /// Why the peers cannot be read.
     unreadable: Option<String>,
+    /// Sources that pass because of the mode alone.
+    cut_off: Vec<StrangerStatus>,
+    /// Why these cannot be read.
+    strangers_unreadable: Option<String>,
 }
 
 impl Daemon {
-    /// The reasons not to enforce for packets now.
-    pub(super) fn packet_preflight(&self) -> Vec<String> {
-        let status = self.status();
+    /// Weighs enforcing for packets now, to `ports`; none: to every port.
+    pub(super) fn packet_preflight(&self, ports: &[u16]) -> PacketPreflight {
+        let (status, now) = (self.status(), Timestamp::now());
+        let (cut_off, strangers_unreadable) = match self.strangers() {
+            Ok(report) => (strangers::cut_off(report, ports, now), None),
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        };
         let (peers, unreadable) = match self.authenticated() {
             Ok(peers) => (peers, None),
             Err(error) => (Vec::new(), Some(error.to_string())),
         };
         let evidence = {
             let policy = self.policy.read();
-            let now = monotonic_seconds();
+            let monotonic = monotonic_seconds();
             // With probation, an authenticated stranger is admitted.
             let admits_authenticated = policy.live.probation > 0;
             // Loopback packets do not reach the packet program.
             let out = |address: IpAddr| {
-                let stands = policy.admission.standing(address, now);
+                let stands = policy.admission.standing(address, monotonic);
                 stands == Standing::Unknown && !address.is_loopback()
             };
             let peers = peers.iter().filter(|(address, _)| !admits_authenticated && out(*address));
@@ -62,9 +81,12 @@ impl Daemon {
                 no_packets: status.terminator.is_none() && has_no_packets(&status),
                 outsiders: peers.copied().collect(),
                 unreadable,
+                cut_off,
+                strangers_unreadable,
             }
         };
-        reasons(&evidence, Timestamp::now())
+        let objections = reasons(&evidence, now);
+        PacketPreflight { objections, busy: strangers::busy(evidence.cut_off) }
     }
 
     /// All authenticated peers, with the time of the last handshake. The status lists the latest.
@@ -95,29 +117,25 @@ fn has_no_packets(status: &Status) -> bool {
 }
 
 fn reasons(evidence: &PacketEvidence, now: Timestamp) -> Vec<String> {
-    let PacketEvidence { admitted, list_hours, no_pulls, no_packets, outsiders, unreadable } =
-        evidence;
+    let PacketEvidence { admitted, list_hours, no_pulls, no_packets, outsiders, .. } = evidence;
     let mut reasons = Vec::new();
-    if let Some(error) = unreadable {
+    if let Some(error) = &evidence.unreadable {
         reasons.push(format!("the authenticated peers cannot be read: {error}"));
     }
     let recent = |seen: &Timestamp| now.duration_since(*seen).unsigned_abs() <= RECENT;
-    let mut cut: Vec<IpAddr> =
+    let cut: Vec<IpAddr> =
         outsiders.iter().filter(|(_, seen)| recent(seen)).map(|(address, _)| *address).collect();
-    if !cut.is_empty() {
-        let count = cut.len();
-        let more =
-            if count > NAMED { format!(" and {} more", count - NAMED) } else { String::new() };
-        cut.truncate(NAMED);
-        let named: Vec<String> = cut.iter().map(ToString::to_string).collect();
+    if let Some(first) = cut.first() {
         reasons.push(format!(
-            "{}{more} authenticated within the last 24 hours, and no prefix admits them: they \
-             would be dropped (see `aop explain {}`; add them to firewall.extra, or refresh the \
-             list)",
-            named.join(", "),
-            named.first().map_or("", String::as_str)
+            "{} authenticated within the last 24 hours, and no prefix admits them: they would be \
+             dropped (see `aop explain {first}`; add them to firewall.extra, or refresh the list)",
+            list_named(&cut)
         ));
     }
+    if let Some(error) = &evidence.strangers_unreadable {
+        reasons.push(format!("the sources that no prefix admits cannot be read: {error}"));
+    }
+    reasons.extend(strangers::reason(&evidence.cut_off));
     if *admitted == 0 {
         reasons.push(
             "no prefix is admitted: every new connection would be dropped (see `aop prefixes \
@@ -145,6 +163,17 @@ fn reasons(evidence: &PacketEvidence, now: Timestamp) -> Vec<String> {
         );
     }
     reasons
+}
+
+/// The first ones, and the number of the others.
+fn list_named<T: ToString>(
+    all: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+) -> String {
+    let all = all.into_iter();
+    let more = all.len().saturating_sub(NAMED);
+    let named: Vec<String> = all.take(NAMED).map(|one| one.to_string()).collect();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", named.join(", "))
 }
 
 #[cfg(test)]

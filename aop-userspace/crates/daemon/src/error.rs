@@ -169,9 +169,9 @@ pub(super) enum SetModeError {
     /// `--confirm` or `--pulls` cannot be used like that.
     #[error("{0}: no mode is changed")]
     Confirm(&'static str),
-    /// The preflight found that real pulls would be refused.
+    /// The preflight found that real pulls would be refused, or known sources dropped.
     #[error(
-        "enforcing would or may refuse real pulls: {}. To enforce anyway, use `--force`",
+        "enforcing would or may cut off real pulls or sources of yours: {}. To enforce anyway, use `--force`",
         .0.join("; ")
     )]
     PreflightFailed(Vec<String>),

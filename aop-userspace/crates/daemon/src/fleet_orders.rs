@@ -112,6 +112,9 @@ impl Daemon {
                 }
             }
         }
+        if stored.more {
+            ignored.insert("there are more orders in etcd than this host reads at once".to_owned());
+        }
         self.orders.note_ignored(ignored);
         let Some((order, operator)) = next else { return };
         let by = OrderedBy { serial: order.serial, operator };

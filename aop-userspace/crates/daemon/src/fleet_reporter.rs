@@ -14,7 +14,7 @@ use std::{
 
 use aop_api::{FleetLink, FleetLinkState};
 use aop_config::FleetConfig;
-use aop_fleet::{FleetError, PublishOutcome};
+use aop_fleet::{FleetError, PublishOutcome, own_name};
 use jiff::Timestamp;
 use parking_lot::{Condvar, Mutex};
 use tokio::task::spawn_blocking;
@@ -126,7 +126,7 @@ impl FleetReporter {
             (_, _) => {}
         }
         let mut link = before.unwrap_or_else(FleetLink::starting);
-        link.name = session::name_of(config).unwrap_or_default();
+        link.name = own_name(config).map(String::from).unwrap_or_default();
         link.prefix = config.prefix.to_string();
         (link.state, link.error) = (state, error);
         match bytes {
@@ -142,8 +142,8 @@ impl FleetReporter {
 }
 
 impl Daemon {
-    /// Runs until `stop`, or until a successor is the daemon. A report that is under way then is not
-    /// waited for.
+    /// Runs until `stop`, or until a successor is the daemon. A report that is under way then is
+    /// not waited for.
     pub(super) async fn report_to_fleet(self: Arc<Self>, stop: CancellationToken) {
         let daemon = Arc::clone(&self);
         // For as long as this runs, so that the process that the thread starts lives on.

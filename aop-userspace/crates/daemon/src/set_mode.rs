@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use super::{
     Daemon,
     active_policy::ActivePolicy,
+    enforce_preflight::PacketPreflight,
     error::SetModeError,
     mode_overrides::{ConfiguredModes, OverrideState},
     reload::await_ack,
@@ -41,14 +42,15 @@ impl Daemon {
             None if of_sites => Vec::new(),
             None => return Err(SetModeError::Off),
         };
-        let objections = match change.to {
-            ModeTarget::Enforce if change.force => Vec::new(),
+        let PacketPreflight { objections, busy } = match change.to {
             ModeTarget::Enforce if of_sites => {
                 let named = configured(change, &self.policy.read().live)?;
-                self.site_preflight(&named.sites.into_keys().collect::<Vec<_>>())
+                let named: Vec<String> = named.sites.into_keys().collect();
+                let objections = self.site_preflight(&named);
+                PacketPreflight { objections, ..PacketPreflight::default() }
             }
-            ModeTarget::Enforce => self.packet_preflight(),
-            ModeTarget::Observe | ModeTarget::Default => Vec::new(),
+            ModeTarget::Enforce => self.packet_preflight(&change.ports),
+            ModeTarget::Observe | ModeTarget::Default => PacketPreflight::default(),
         };
         let turn = self.turn()?;
         let ActivePolicy { live, overrides, .. } = turn.policy();
@@ -62,12 +64,14 @@ impl Daemon {
             return Err(SetModeError::Shared(conflict.to_string()));
         }
         // A command that changes nothing refuses no pull.
-        if !objections.is_empty() && overrides.modes(live.mode) != before {
+        let changes = overrides.modes(live.mode) != before;
+        if changes && !change.force && !objections.is_empty() {
             return Err(SetModeError::PreflightFailed(objections));
         }
         await_ack(turn.put_in_force(overrides, "`aop mode`", IfNotStored::Fail)?);
         self.count_pulls()?;
-        Ok(self.modes_in_force())
+        let newly_dropped = if changes { busy } else { Vec::new() };
+        Ok(ModesInForce { newly_dropped, ..self.modes_in_force() })
     }
 
     /// Counts the pulls for which a pending override waits, and confirms it once they were made,
@@ -168,6 +172,7 @@ impl Daemon {
                 ..aop_api::ModesReport::of(&modes)
             },
             not_kept: overrides.trouble.clone(),
+            newly_dropped: Vec::new(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{os::unix::net::UnixStream, time::Duration};
 
-use aop_api::HostReport;
+use aop_api::OriginReport;
 use aop_config::FleetName;
 use aop_sandbox::{
     LaunchError, Launcher, NameLookup, ProcessRole, SandboxedProcess, channel::ChannelError,
@@ -80,10 +80,10 @@ impl FleetClient {
     ) -> Result<Self, FleetError> {
         let (process, channel) = launcher.launch(ProcessRole::TalkToEtcd, names)?;
         let client = Self { process, channel };
-        match client.ask(&FleetRequest::Open(access, first))? {
-            FleetReply::Opened => Ok(client),
-            other => Err(unexpected(other)),
-        }
+        let FleetReply::Opened = client.ask(&FleetRequest::Open(access, first))? else {
+            return Err(unexpected());
+        };
+        Ok(client)
     }
 
     /// The process id.
@@ -96,28 +96,21 @@ impl FleetClient {
     ///
     /// # Errors
     /// etcd does not take it.
-    pub fn publish(&self, report: HostReport) -> Result<PublishOutcome, FleetError> {
+    pub fn publish(&self, report: OriginReport) -> Result<PublishOutcome, FleetError> {
         let name = report.name.clone();
-        match self.ask(&FleetRequest::Publish(Box::new(report)))? {
-            FleetReply::Publication(Publication::Taken { bytes, rival }) => {
-                let warning = rival.map(|rival| match rival {
-                    Rival::Instance(instance) => format!(
-                        "another host claims the name {name} in the fleet (its instance is \
-                         {instance}), and is not seen: give it another fleet.name"
-                    ),
-                    Rival::Copy => format!(
-                        "another host reports as {name} with the instance of this one, as if one \
-                         disk were a copy of the other: give it another fleet.name, and remove \
-                         fleet-instance from its paths.state"
-                    ),
-                });
-                Ok(PublishOutcome::Taken { bytes, warning })
+        let FleetReply::Publication(publication) =
+            self.ask(&FleetRequest::Publish(Box::new(report)))?
+        else {
+            return Err(unexpected());
+        };
+        Ok(match publication {
+            Publication::Taken { bytes, rival } => {
+                PublishOutcome::Taken { bytes, warning: rival.map(|rival| rival.warning(&name)) }
             }
-            FleetReply::Publication(Publication::NameTaken(_)) => Ok(PublishOutcome::NameTaken(
-                format!("another host reports as {name} (`aop fleet status --host {name}`)"),
+            Publication::NameTaken => PublishOutcome::NameTaken(format!(
+                "another host reports as {name} (`aop fleet status --host {name}`)"
             )),
-            other => Err(unexpected(other)),
-        }
+        })
     }
 
     /// Reads what all hosts have written, in one state of etcd.
@@ -131,9 +124,8 @@ impl FleetClient {
             let mut after = None;
             for _ in 0..MAX_PAGES {
                 let request = PageRequest { part, after, revision };
-                let page = match self.ask(&FleetRequest::Read(request))? {
-                    FleetReply::Page(page) => page,
-                    other => return Err(unexpected(other)),
+                let FleetReply::Page(page) = self.ask(&FleetRequest::Read(request))? else {
+                    return Err(unexpected());
                 };
                 revision = page.revision;
                 fleet.unreadable += page.unreadable;
@@ -165,14 +157,12 @@ impl FleetClient {
     /// # Errors
     /// etcd does not answer.
     pub fn orders(&self, above: u64) -> Result<StoredOrders, FleetError> {
-        match self.ask(&FleetRequest::Orders(above))? {
-            FleetReply::Orders(OrderPage { orders, unreadable, more }) => Ok(StoredOrders {
-                orders: orders.into_iter().filter_map(SignedOrder::from_parts).collect(),
-                unreadable,
-                more,
-            }),
-            other => Err(unexpected(other)),
-        }
+        let FleetReply::Orders(page) = self.ask(&FleetRequest::Orders(above))? else {
+            return Err(unexpected());
+        };
+        let OrderPage { orders, unreadable, more } = page;
+        let orders = orders.into_iter().filter_map(SignedOrder::from_parts).collect();
+        Ok(StoredOrders { orders, unreadable, more })
     }
 
     /// Writes an order under its number. Whether there was none of that number.
@@ -188,10 +178,9 @@ impl FleetClient {
         let value =
             order.to_bytes().map_err(|error| FleetError::Etcd(Reason::new(&error.to_string())))?;
         let seconds = i64::try_from(life.as_secs()).unwrap_or(i64::MAX);
-        match self.ask(&FleetRequest::Order { serial, value, seconds })? {
-            FleetReply::Ordered(written) => Ok(written),
-            other => Err(unexpected(other)),
-        }
+        let ordered = self.ask(&FleetRequest::Order { serial, value, seconds })?;
+        let FleetReply::Ordered(written) = ordered else { return Err(unexpected()) };
+        Ok(written)
     }
 
     /// Forgets a host that is silent. Whether it was: a host that reports is not forgotten.
@@ -199,28 +188,35 @@ impl FleetClient {
     /// # Errors
     /// etcd does not answer, or refuses.
     pub fn forget(&self, name: FleetName) -> Result<bool, FleetError> {
-        match self.ask(&FleetRequest::Forget(name))? {
-            FleetReply::Forgotten(forgotten) => Ok(forgotten),
-            other => Err(unexpected(other)),
-        }
+        let FleetReply::Forgotten(forgotten) = self.ask(&FleetRequest::Forget(name))? else {
+            return Err(unexpected());
+        };
+        Ok(forgotten)
     }
 
     fn ask(&self, request: &FleetRequest) -> Result<FleetReply, FleetError> {
         let broken = |error: ChannelError| FleetError::Broken(error.to_string());
-        process::ask(&self.channel, request).map_err(broken)
+        let reply = process::ask(&self.channel, request).map_err(broken)?;
+        if let FleetReply::Failed(why) = reply { Err(FleetError::Etcd(why)) } else { Ok(reply) }
     }
 }
 
-fn unexpected(reply: FleetReply) -> FleetError {
-    match reply {
-        FleetReply::Failed(why) => FleetError::Etcd(why),
-        FleetReply::Opened
-        | FleetReply::Publication(_)
-        | FleetReply::Page(_)
-        | FleetReply::Orders(_)
-        | FleetReply::Ordered(_)
-        | FleetReply::Forgotten(_) => {
-            FleetError::Broken("it gave the answer to another question".to_owned())
+fn unexpected() -> FleetError {
+    FleetError::Broken("it gave the answer to another question".to_owned())
+}
+
+impl Rival {
+    fn warning(&self, name: &str) -> String {
+        match self {
+            Self::Instance(instance) => format!(
+                "another host claims the name {name} in the fleet (its instance is {instance}), \
+                 and is not seen: give it another fleet.name"
+            ),
+            Self::Copy => format!(
+                "another host reports as {name} with the instance of this one, as if one disk \
+                 were a copy of the other: give it another fleet.name, and remove fleet-instance \
+                 from its paths.state"
+            ),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aop_api::{FleetCertificate, FleetIdentities, HostPulls, HostReport, ReportedIdentity};
+use aop_api::{FleetCertificate, FleetIdentities, HostPulls, OriginReport, ReportedIdentity};
 use jiff::Timestamp;
 
 use crate::{HostFilter, StoredFleet};
@@ -17,7 +17,7 @@ pub fn fleet_identities(
 ) -> FleetIdentities {
     let reports = fleet.reports.iter();
     let reports = reports.filter_map(|(name, report)| Some((name, report.as_ref()?)));
-    let meant: Vec<&HostReport> = reports
+    let meant: Vec<&OriginReport> = reports
         .filter(|(name, report)| filter.matches(name, Some(report)))
         .map(|it| it.1)
         .collect();
@@ -45,7 +45,7 @@ pub fn fleet_identities(
         .sort_by(|one, other| (&one.site, other.first_seen).cmp(&(&other.site, one.first_seen)));
     let silent = fleet.seen.keys().filter(|name| !fleet.reports.contains_key(*name));
     let silent = silent.filter(|name| filter.matches(name, None));
-    let cut = |report: &&&HostReport| {
+    let cut = |report: &&&OriginReport| {
         report.more_sites > 0 || report.sites.iter().any(|it| it.more_identities > 0)
     };
     FleetIdentities {

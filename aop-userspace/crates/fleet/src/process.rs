@@ -3,7 +3,7 @@
 
 use std::{io, os::unix::net::UnixStream, sync::Arc, thread, time::Duration};
 
-use aop_api::HostReport;
+use aop_api::OriginReport;
 use aop_config::{FleetName, FleetPrefix};
 use aop_sandbox::channel::{self, ChannelError, Message};
 use aop_types::{Cleaned, SafeText};
@@ -38,7 +38,7 @@ pub(crate) enum FleetRequest {
     /// The first message. The number selects the first endpoint.
     Open(FleetAccess, usize),
     /// Publish the report of this host.
-    Publish(Box<HostReport>),
+    Publish(Box<OriginReport>),
     /// Read a page of what all hosts have written.
     Read(PageRequest),
     /// Read the orders whose numbers are above this one.

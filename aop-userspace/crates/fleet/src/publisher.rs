@@ -4,7 +4,7 @@
 //! A host never overwrites the report of another one: it writes if there is none, or if the one
 //! that is there is its own. The condition is part of the transaction that writes.
 
-use aop_api::HostReport;
+use aop_api::OriginReport;
 use aop_config::{FleetName, FleetPrefix};
 use aop_types::SafeText;
 use jiff::Timestamp;
@@ -37,7 +37,7 @@ pub(crate) enum Publication {
         rival: Option<Rival>,
     },
     /// Another host reports under this name.
-    NameTaken(Rival),
+    NameTaken,
 }
 
 /// Another host of the same name.
@@ -80,7 +80,7 @@ impl Publisher {
         &mut self,
         etcd: &mut EtcdClient,
         prefix: &FleetPrefix,
-        report: &HostReport,
+        report: &OriginReport,
     ) -> Result<Publication, EtcdError> {
         let published = self.try_publish(etcd, prefix, report).await;
         if published.is_err() {
@@ -94,7 +94,7 @@ impl Publisher {
         &mut self,
         etcd: &mut EtcdClient,
         prefix: &FleetPrefix,
-        report: &HostReport,
+        report: &OriginReport,
     ) -> Result<Publication, EtcdError> {
         let refused = |why: String| EtcdError::refused(&why);
         let name: FleetName = report.name.parse().map_err(refused)?;
@@ -134,12 +134,11 @@ impl Publisher {
                         stolen = known;
                         self.revision = Some(found.mod_revision);
                     }
-                    other => {
+                    Some(_) | None => {
                         self.revision = None;
                         let put = Operation::Put { key: &claim, value: seen, lease };
                         etcd.transaction(None, vec![put], Vec::new()).await?;
-                        let instance = other.map(|other| other.instance).unwrap_or_default();
-                        return Ok(Publication::NameTaken(Rival::Instance(instance)));
+                        return Ok(Publication::NameTaken);
                     }
                 },
             }

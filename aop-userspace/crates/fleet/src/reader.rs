@@ -1,7 +1,7 @@
 //! Reads what all hosts have written, in pages, all in one state of etcd. Whatever is not of its
 //! form is told as such, and never stops the reading.
 
-use aop_api::HostReport;
+use aop_api::OriginReport;
 use aop_config::{FleetName, FleetPrefix};
 use serde::{Deserialize, Serialize};
 
@@ -48,7 +48,7 @@ pub(crate) struct FleetPage {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum FleetEntry {
     /// A report; `None` if it cannot be read.
-    Report(FleetName, Option<Box<HostReport>>),
+    Report(FleetName, Option<Box<OriginReport>>),
     /// A note.
     Seen(FleetName, Seen),
     /// A claim to this name.
@@ -107,6 +107,6 @@ fn entry(part: FleetPart, key: &str, value: &[u8]) -> Option<FleetEntry> {
 }
 
 /// A report of the right form and length. The parent makes its texts safe.
-fn report(value: &[u8]) -> Option<HostReport> {
+fn report(value: &[u8]) -> Option<OriginReport> {
     (value.len() <= MAX_REPORT).then(|| serde_json::from_slice(value).ok()).flatten()
 }

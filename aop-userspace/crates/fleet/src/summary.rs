@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aop_api::{
-    ActionName, Expiry, HostReport, ModeName, OrderResult, Overview, PacketSum, PendingMode,
+    ActionName, Expiry, ModeName, OrderResult, OriginReport, Overview, PacketSum, PendingMode,
     ReasonSum, ReportedIdentity, ReportedInterface, ReportedList, ReportedSite, SeenIdentity,
     Status,
 };
@@ -31,7 +31,7 @@ const MAX_IDENTITIES: usize = 4;
 
 /// What a report is made of.
 #[derive(Debug)]
-pub struct HostFacts<'a> {
+pub struct ReportFacts<'a> {
     /// The name of the host in the fleet.
     pub name: &'a FleetName,
     /// Its random number.
@@ -52,7 +52,7 @@ pub struct HostFacts<'a> {
 
 /// The report of a host with this status; at most [`MAX_REPORT`] bytes of JSON.
 #[must_use]
-pub fn host_report(status: Status, facts: &HostFacts<'_>) -> HostReport {
+pub fn host_report(status: Status, facts: &ReportFacts<'_>) -> OriginReport {
     let sites = sites(&status, facts.sites);
     let modes = status.modes.lines();
     let list = reported_list(&status, facts.list_digest.clone());
@@ -82,7 +82,7 @@ pub fn host_report(status: Status, facts: &HostFacts<'_>) -> HostReport {
     let total = interfaces.total;
     let interfaces: Vec<_> = interfaces.rows.into_iter().take(MAX_INTERFACES).collect();
     let enforcing = |site: &&ReportedSite| site.mode == ModeName::Enforce;
-    let mut report = HostReport {
+    let mut report = OriginReport {
         name: facts.name.to_string(),
         instance: facts.instance.to_owned(),
         version,
@@ -117,7 +117,7 @@ pub fn host_report(status: Status, facts: &HostFacts<'_>) -> HostReport {
 }
 
 /// Adds as many of the sites as fit.
-fn add_sites(report: &mut HostReport, sites: Vec<ReportedSite>) {
+fn add_sites(report: &mut OriginReport, sites: Vec<ReportedSite>) {
     // The count of those that do not fit takes some bytes, too.
     report.more_sites = sites.len();
     let mut left = MAX_REPORT.saturating_sub(encoded_len(report));
@@ -158,6 +158,7 @@ fn sites(status: &Status, names: &[String]) -> Vec<ReportedSite> {
 fn reported(identity: &SeenIdentity) -> ReportedIdentity {
     ReportedIdentity {
         spki_sha256: short(&identity.spki_sha256),
+        serial: short(&identity.serial),
         level: identity.level.clone(),
         first_seen: identity.first_seen,
         last_seen: identity.last_seen,

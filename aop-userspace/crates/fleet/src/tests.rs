@@ -4,12 +4,12 @@ mod reports;
 mod views;
 
 use aop_api::{
-    HostReport, IdentityLevel, ModeName, ReportedIdentity, ReportedSite, Status, timestamp,
+    IdentityLevel, ModeName, OriginReport, ReportedIdentity, ReportedSite, Status, timestamp,
 };
 use aop_config::{FleetLabels, FleetName};
 use jiff::Timestamp;
 
-use crate::{HostFacts, StoredFleet, host_report};
+use crate::{ReportFacts, StoredFleet, host_report};
 
 /// The moment of all tests.
 fn now() -> Timestamp {
@@ -21,13 +21,14 @@ fn name(text: &str) -> FleetName {
 }
 
 /// The report of a host with this status and these sites.
-fn report_of(host: &str, status: Status, sites: &[String]) -> HostReport {
-    let facts = HostFacts {
+fn report_of(host: &str, status: Status, sites: &[String]) -> OriginReport {
+    let facts = ReportFacts {
         name: &name(host),
         instance: "0123456789abcdef0123456789abcdef",
         labels: &FleetLabels::default(),
         sites,
         list_digest: "ab".repeat(32),
+        orders: Vec::new(),
         draining: None,
         at: now(),
     };
@@ -35,9 +36,9 @@ fn report_of(host: &str, status: Status, sites: &[String]) -> HostReport {
 }
 
 /// A report of a host on which all is well.
-fn good(host: &str) -> HostReport {
+fn good(host: &str) -> OriginReport {
     let report = report_of(host, Status::nothing(), &[]);
-    HostReport {
+    OriginReport {
         state: aop_api::OverviewState::Ok,
         failures: Vec::new(),
         warnings: Vec::new(),
@@ -50,6 +51,7 @@ fn good(host: &str) -> HostReport {
 /// A site that has seen certificates with these keys at these moments.
 fn site(name: &str, seen: &[(&str, u64)]) -> ReportedSite {
     let identity = |(key, at): &(&str, u64)| ReportedIdentity {
+        serial: String::new(),
         spki_sha256: (*key).to_owned(),
         level: IdentityLevel::Own,
         first_seen: timestamp(*at),
@@ -66,7 +68,7 @@ fn site(name: &str, seen: &[(&str, u64)]) -> ReportedSite {
 }
 
 /// What etcd holds: these reports, and nothing else.
-fn stored(reports: Vec<HostReport>) -> StoredFleet {
+fn stored(reports: Vec<OriginReport>) -> StoredFleet {
     let reports = reports.into_iter().map(|report| (name(&report.name), Some(report)));
     StoredFleet { reports: reports.collect(), ..StoredFleet::default() }
 }

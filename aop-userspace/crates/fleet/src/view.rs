@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aop_api::{
-    FleetHost, FleetHostState, FleetModeSums, FleetReport, FleetSums, HostReport, ModeName,
+    FleetHost, FleetHostState, FleetModeSums, FleetReport, FleetSums, ModeName, OriginReport,
     OverviewState, duration_text,
 };
 use aop_config::{FleetName, FleetPrefix};
@@ -19,7 +19,7 @@ const CLOCK_SKEW: u64 = 90;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StoredFleet {
     /// The reports; `None` where one cannot be read.
-    pub reports: BTreeMap<FleetName, Option<HostReport>>,
+    pub reports: BTreeMap<FleetName, Option<OriginReport>>,
     /// When each host has last reported, by its own clock.
     pub seen: BTreeMap<FleetName, Timestamp>,
     /// The names that further hosts claim.
@@ -40,7 +40,7 @@ pub struct HostFilter {
 impl HostFilter {
     /// Whether a host is meant.
     #[must_use]
-    pub fn matches(&self, name: &FleetName, report: Option<&HostReport>) -> bool {
+    pub fn matches(&self, name: &FleetName, report: Option<&OriginReport>) -> bool {
         let named = self.names.is_empty() || self.names.iter().any(|pattern| fits(pattern, name));
         let has = |(key, value): &(String, String)| {
             report.is_some_and(|report| report.labels.get(key) == Some(value))
@@ -76,7 +76,7 @@ pub fn fleet_report(
 
 fn host(
     name: &FleetName,
-    report: Option<HostReport>,
+    report: Option<OriginReport>,
     seen: Option<Timestamp>,
     claimed: bool,
     at: Timestamp,
@@ -156,7 +156,7 @@ fn sums(hosts: &[FleetHost]) -> FleetSums {
 }
 
 /// Adds the sites of a host. Its numbers are its own word.
-fn add(sites: &mut FleetModeSums, report: &HostReport) {
+fn add(sites: &mut FleetModeSums, report: &OriginReport) {
     let enforcing = report.sites_enforcing.min(report.sites_total);
     sites.enforce = sites.enforce.saturating_add(enforcing);
     sites.observe = sites.observe.saturating_add(report.sites_total - enforcing);

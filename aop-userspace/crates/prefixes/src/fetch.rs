@@ -12,10 +12,9 @@ use std::{
 };
 
 use aop_config::ListUrl;
-use ureq::{
-    Agent, Body,
+use aop_https::{
+    Body,
     http::{HeaderMap, Response, StatusCode, header},
-    tls::{RootCerts, TlsConfig, TlsProvider},
 };
 
 use crate::{EtagText, ShortText};
@@ -90,8 +89,9 @@ pub(super) fn get(
     known: Option<&str>,
     most: u64,
 ) -> Result<FetchResponse, FetchError> {
+    let client = aop_https::client(url, DEADLINE);
     let mut request =
-        agent(url).get(url.as_str()).header(header::ACCEPT, "application/json, text/plain");
+        client.get(url.as_str()).header(header::ACCEPT, "application/json, text/plain");
     if let Some(known) = known {
         request = request.header(header::IF_NONE_MATCH, known);
     }
@@ -104,24 +104,6 @@ pub(super) fn get(
     let text =
         String::from_utf8(body(response.body_mut(), most)?).map_err(|_| FetchError::NotText)?;
     Ok(FetchResponse::Body { text, etag })
-}
-
-/// The client. Its cryptography is the default provider of the process.
-fn agent(url: &ListUrl) -> Agent {
-    let tls =
-        TlsConfig::builder().provider(TlsProvider::Rustls).root_certs(RootCerts::WebPki).build();
-    let mut config = Agent::config_builder()
-        .tls_config(tls)
-        .timeout_global(Some(DEADLINE))
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .user_agent(concat!("aop/", env!("CARGO_PKG_VERSION")));
-    if url.is_plain() {
-        // A proxy from the environment would send the plain-text request to another host.
-        config = config.proxy(None);
-    }
-    config.build().into()
 }
 
 fn check_headers(response: &Response<Body>, most: u64) -> Result<(), FetchError> {
@@ -162,16 +144,18 @@ fn body(body: &mut Body, most: u64) -> Result<Vec<u8>, FetchError> {
         got,
         announced: announced.map_or("an unknown number of".to_owned(), |length| length.to_string()),
     };
-    match read.map_err(ureq::Error::from) {
-        Err(ureq::Error::Io(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Err(cut()),
+    match read.map_err(aop_https::Error::from) {
+        Err(aop_https::Error::Io(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Err(cut())
+        }
         Err(error) => Err(transport_error(error)),
         Ok(_) if announced.is_some_and(|length| length != got) => Err(cut()),
         Ok(_) => Ok(bytes),
     }
 }
 
-fn transport_error(error: ureq::Error) -> FetchError {
-    if matches!(error, ureq::Error::Timeout(_)) {
+fn transport_error(error: aop_https::Error) -> FetchError {
+    if matches!(error, aop_https::Error::Timeout(_)) {
         FetchError::Slow
     } else {
         FetchError::Transport(ShortText::new(&error.to_string()))

@@ -34,9 +34,9 @@ pub(super) enum FetchResult {
 /// An error within the fetch process.
 #[derive(Debug, thiserror::Error)]
 enum ReplyError {
-    #[error("{url}: {error}")]
+    #[error("{}: {error}", .url.as_str())]
     Fetch { url: ListUrl, error: FetchError },
-    #[error("{url}{error}. The whole list is refused")]
+    #[error("{}{error}. The whole list is refused", .url.as_str())]
     Document { url: ListUrl, error: DocumentError },
 }
 

@@ -17,7 +17,7 @@ use std::{
 };
 
 pub use lock::{InstanceLock, LockError, try_lock};
-pub use new_file::{OpenDirectory, open_directory, write_new};
+pub use new_file::{OpenPath, directory_of, exchangeable, open_directory, write_new};
 use rustix::fs::{FlockOperation, flock};
 
 /// Reads the document `name`, if it exists.

@@ -1,7 +1,7 @@
 //! Files that must not exist before, and the directories that are safe for them.
 
 use std::{
-    fs::{self, File, Permissions},
+    fs::{self, File, Metadata, Permissions},
     io::{self, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -26,10 +26,7 @@ pub fn write_new(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     let temporary = format!(".{}.{}.new", name.to_string_lossy(), process::id());
     let temporary = path.with_file_name(temporary);
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        Some(_) | None => Path::new("."),
-    };
+    let directory = directory_of(path);
     let mut options = File::options();
     let mut file = options.write(true).create_new(true).mode(mode & 0o600).open(&temporary)?;
     let mut write = || -> io::Result<()> {
@@ -44,31 +41,61 @@ pub fn write_new(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
     })
 }
 
-/// A directory in which users other than root and the caller can replace files.
+/// A path that users other than root and the caller can change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OpenDirectory {
+pub enum OpenPath {
     /// It belongs to this user.
     OfUser(PathBuf, u32),
     /// Its group or everybody may write to it.
     Writable(PathBuf),
 }
 
-/// The first such directory on the way from `directory` to the root, if there is one.
+/// The directory of a file.
+#[must_use]
+pub fn directory_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) | None => Path::new("."),
+    }
+}
+
+/// The first directory on the way from `directory` to the root in which others can replace files,
+/// if there is one.
 ///
 /// # Errors
 /// The I/O error of the system.
-pub fn open_directory(directory: &Path) -> io::Result<Option<OpenDirectory>> {
-    let own = geteuid().as_raw();
+pub fn open_directory(directory: &Path) -> io::Result<Option<OpenPath>> {
     for ancestor in directory.canonicalize()?.ancestors() {
         let found = fs::metadata(ancestor)?;
-        if ![0, own].contains(&found.uid()) {
-            return Ok(Some(OpenDirectory::OfUser(ancestor.to_owned(), found.uid())));
+        if is_of_another(&found) {
+            return Ok(Some(OpenPath::OfUser(ancestor.to_owned(), found.uid())));
         }
         if found.mode() & 0o022 != 0 && found.mode() & STICKY == 0 {
-            return Ok(Some(OpenDirectory::Writable(ancestor.to_owned())));
+            return Ok(Some(OpenPath::Writable(ancestor.to_owned())));
         }
     }
     Ok(None)
+}
+
+/// The path by which others can exchange `file`: itself, if it is of another user, or a directory
+/// on the way to it. Of a link, the ways to the link and to its target count.
+///
+/// # Errors
+/// The I/O error of the system.
+pub fn exchangeable(file: &Path) -> io::Result<Option<OpenPath>> {
+    let target = file.canonicalize()?;
+    let found = fs::metadata(&target)?;
+    if is_of_another(&found) {
+        return Ok(Some(OpenPath::OfUser(target, found.uid())));
+    }
+    Ok(match open_directory(directory_of(file))? {
+        Some(open) => Some(open),
+        None => open_directory(directory_of(&target))?,
+    })
+}
+
+fn is_of_another(found: &Metadata) -> bool {
+    ![0, geteuid().as_raw()].contains(&found.uid())
 }
 
 #[cfg(test)]
@@ -115,8 +142,28 @@ mod tests {
             set_mode(dir.path(), outer_mode);
             set_mode(&inner, inner_mode);
             let found = open_directory(&inner).expect("looked");
-            let open = open.map(|open| OpenDirectory::Writable(open.clone()));
+            let open = open.map(|open| OpenPath::Writable(open.clone()));
             assert_eq!(found, open, "{outer_mode:o} {inner_mode:o}");
         }
+    }
+    #[test]
+    fn a_file_is_exchangeable_on_the_way_to_its_link_and_to_its_target() {
+        let dir = tempfile::tempdir_in("/tmp").expect("a directory");
+        let [links, files] = ["links", "files"].map(|name| dir.path().join(name));
+        for directory in [&links, &files] {
+            fs::create_dir(directory).expect("made");
+        }
+        let (file, link) = (files.join("file"), links.join("link"));
+        fs::write(&file, "secret").expect("written");
+        std::os::unix::fs::symlink(&file, &link).expect("linked");
+        for (links_mode, files_mode, open) in
+            [(0o755, 0o755, None), (0o775, 0o755, Some(&links)), (0o755, 0o757, Some(&files))]
+        {
+            set_mode(&links, links_mode);
+            set_mode(&files, files_mode);
+            let open = open.map(|open| OpenPath::Writable(open.clone()));
+            assert_eq!(exchangeable(&link).expect("looked"), open, "{links_mode:o} {files_mode:o}");
+        }
+        exchangeable(&dir.path().join("missing")).expect_err("no such file");
     }
 }

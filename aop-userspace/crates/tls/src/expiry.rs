@@ -117,7 +117,13 @@ impl FileExpiry {
     pub fn warning(&self, now: u64) -> Option<String> {
         let KindRow { noun, ahead, consequence, remedy, .. } = self.kind.row();
         let warning = self.validity.warning(now, ahead, consequence, remedy)?;
-        Some(format!("{noun} {} {warning}", self.file))
+        let Self { file, subject, .. } = self;
+        // A file may hold several: a server certificate and its intermediates, CAs, or lists.
+        let subject = match subject.is_empty() || subject == file {
+            true => String::new(),
+            false => format!(" ({subject})"),
+        };
+        Some(format!("{noun} {file}{subject} {warning}"))
     }
 
     /// The same warning, but only if peers are refused or refuse to connect because of it at `now`.
@@ -193,7 +199,21 @@ mod tests {
             let first = END - days * 24 * 3600;
             assert_eq!(expiry.warning(first - 1), None, "{kind:?}");
             let warning = expiry.warning(first).unwrap();
-            assert!(warning.starts_with(&format!("{noun} expires in {days} days")), "{warning}");
+            let begin = format!("{noun} (CN=ca) expires in {days} days");
+            assert!(warning.starts_with(&begin), "{warning}");
+        }
+    }
+
+    #[test]
+    fn two_certificates_of_one_file_are_told_apart_by_their_subjects() {
+        let of =
+            |subject: &str| FileExpiry { subject: subject.into(), ..expiry(ExpiryKind::Server) };
+        let early = |subject: &str| of(subject).warning(BEGIN - 1).unwrap();
+        assert!(early("CN=leaf").starts_with("server certificate a.pem (CN=leaf) is not valid"));
+        assert!(early("CN=intermediate").contains("a.pem (CN=intermediate) is not valid"));
+        // A certificate may have names and no subject; the built-in CA has no file.
+        for nothing in ["", "a.pem"] {
+            assert!(early(nothing).starts_with("server certificate a.pem is not valid"));
         }
     }
 

@@ -49,18 +49,11 @@ const fn text(text: &'static str) -> Option<Help> {
     Some(Help { text, commands: None })
 }
 
-/// The commands that issue a certificate which every verifier accepts: any extension makes it
-/// version 3. They contain no backslash and no quote, which a log would escape.
-macro_rules! issue {
-    () => {
-        "echo extendedKeyUsage=clientAuth > leaf.ext; openssl x509 -req -in leaf.csr -CA ca.pem \
-         -CAkey ca.key -CAcreateserial -days 365 -extfile leaf.ext -out leaf.pem"
-    };
-}
-
+/// The command that issues a certificate which every verifier accepts, in a help text behind
+/// others. It contains no backslash and no quote, which a log would escape.
 macro_rules! and_issue {
-    ($text:literal) => {
-        Some(Help { text: concat!($text, issue!()), commands: Some(issue!()) })
+    ($text:literal, $command:literal) => {
+        Some(Help { text: concat!($text, $command), commands: Some($command) })
     };
 }
 
@@ -149,14 +142,20 @@ refusals! {
     /// The certificate is of X.509 version 1.
     CertificateVersion {
         name: "certificate_version", responsible: Operator, if_admitted: None,
-        help: and_issue!("the edge's certificate is X.509 v1 (openssl x509 -req without \
-                          extensions). Issue a v3 one: "),
+        help: and_issue!(
+            "the edge's certificate is X.509 v1 (openssl x509 -req without extensions). Issue a v3 \
+             one for its key: ",
+            "aop ca issue --ca ca.pem --csr leaf.csr --host HOST --out leaf"
+        ),
     }
     /// The certificate is a CA certificate, as self-signed ones usually are.
     CaAsLeaf {
         name: "ca_as_leaf", responsible: Operator, if_admitted: OTHER_CA,
-        help: and_issue!("the edge presents a CA certificate (openssl req -x509 makes one). Sign a \
-                          certificate with it and upload that: "),
+        help: and_issue!(
+            "the edge presents a CA certificate (openssl req -x509 makes one). Sign a certificate \
+             with it and upload that: ",
+            "aop ca issue --ca ca.pem --host HOST --out leaf"
+        ),
     }
     /// The certificate is invalid in another way: encoding, signature, constraints.
     BadCertificate {

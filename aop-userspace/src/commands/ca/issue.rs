@@ -90,7 +90,7 @@ impl IssueCommand {
             shortened: leaf.shortened,
             certificate: Some(document::made(&leaf.pem, &known)?),
         };
-        self.output.print(&made, page::issued)?;
+        self.output.print(&made, |made| page::issued(made, &self.ca))?;
         Ok(ExitCode::SUCCESS)
     }
 }

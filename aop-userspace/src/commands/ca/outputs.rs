@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use aop_storage::OpenDirectory;
+use aop_storage::OpenPath;
 use clap::Args;
 
 /// Keys are for the owner alone.
@@ -111,22 +111,19 @@ impl OutputFiles {
     /// Creates the directory where it is missing. A user who can write to it could exchange the
     /// files, so it must be closed to others.
     fn check_directory(&self) -> anyhow::Result<()> {
-        let directory = match self.stem.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            Some(_) | None => Path::new("."),
-        };
+        let directory = aop_storage::directory_of(&self.stem);
         let context = || format!("the directory {} cannot be used", directory.display());
         if !directory.exists() {
             DirBuilder::new().mode(0o700).create(directory).with_context(context)?;
         }
         match aop_storage::open_directory(directory).with_context(context)? {
             None => Ok(()),
-            Some(OpenDirectory::Writable(path)) => bail!(
+            Some(OpenPath::Writable(path)) => bail!(
                 "others can write to {0}, and could exchange the files: name another directory \
                  with --out, or correct it with `chmod go-w {0}`",
                 path.display()
             ),
-            Some(OpenDirectory::OfUser(path, user)) => bail!(
+            Some(OpenPath::OfUser(path, user)) => bail!(
                 "{} belongs to another user (uid {user}), who could exchange the files: name \
                  another directory with --out, or run aop ca as that user: it needs no root",
                 path.display()

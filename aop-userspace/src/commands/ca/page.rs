@@ -1,5 +1,7 @@
 //! The pages for people.
 
+use std::path::Path;
+
 use aop_api::{CaCertificate, CaFile, CaFitness, CaKey, CaMade, CaRequest, CaShown};
 
 use crate::output::{count, date, hanging, terminal_columns};
@@ -26,24 +28,33 @@ pub(super) fn created(made: &CaMade) -> String {
     page.text
 }
 
-pub(super) fn issued(made: &CaMade) -> String {
+/// `ca` is the certificate of the CA.
+pub(super) fn issued(made: &CaMade, ca: &Path) -> String {
     let mut page = Page::default();
     page.made(made);
     let certificate = made.certificate_file.as_deref().unwrap_or_default();
+    let ca = ca.display();
     page.paragraph("");
     if made.shortened {
         page.paragraph("The certificate ends with its CA, before the days that you asked for.");
     }
     match &made.key_file {
         Some(key) => {
-            page.paragraph(
-                "Next, upload both at Cloudflare, once your origins trust the CA \
-                 (docs/certificates.md). Look at them again:",
-            );
+            page.paragraph("Look at both again:");
             page.command(&format!("aop ca show {certificate} {key}"));
+            page.paragraph(
+                "To upload both at Cloudflare by hand, go on as docs/certificates.md says. Or let \
+                 aop replace the certificate there, with a leaf of its own from this CA:",
+            );
+            page.command(&format!("aop cloudflare roll --site HOST --ca {ca}"));
         }
         None => {
-            page.paragraph("Next, where the key is, with the certificate beside it:");
+            page.paragraph(
+                "Next, where the key is, with the certificate beside it. If `aop cloudflare roll` \
+                 made the request:",
+            );
+            page.command(&format!("aop cloudflare roll --site HOST --certificate {certificate}"));
+            page.paragraph("Otherwise look at both again:");
             page.command(&format!("aop ca show {certificate} KEY"));
         }
     }

@@ -4,7 +4,7 @@ use std::{io::Read, process::ExitCode};
 
 use anyhow::{Context, bail};
 use aop_api::SeenIdentities;
-use aop_cloudflare::{HostReport, RollRecord};
+use aop_cloudflare::{RollRecord, RollReport};
 use aop_config::Config;
 use clap::Args;
 use jiff::Timestamp;
@@ -39,7 +39,7 @@ impl ReportCommand {
         if RollRecord::load(state, site)?.is_none_or(|it| it.is_done()) {
             bail!("{site}: no roll is under way, so no report is waited for");
         }
-        let report = HostReport { host: self.from.clone(), at: Timestamp::now(), seen };
+        let report = RollReport { host: self.from.clone(), at: Timestamp::now(), seen };
         report.store(state, site)?;
         let seen = report.seen;
         let sites = output::count(seen.sites.len(), "site");

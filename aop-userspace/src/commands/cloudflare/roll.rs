@@ -8,6 +8,7 @@ mod act;
 mod begin;
 mod dry_run;
 mod leaf;
+mod of_fleet;
 mod page;
 mod trust;
 mod turns;
@@ -73,7 +74,7 @@ struct CommonArguments {
     #[arg(long, value_name = "HOST")]
     site: String,
     /// How many hosts must have seen the new certificate, this one among them; the others report
-    /// with `aop cloudflare report`
+    /// to the fleet, or with `aop cloudflare report`
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     wait_for: u32,
     /// How long this command waits in all. The roll stays: the same command goes on with it

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 use aop_api::{
-    FleetOrdered, HostReport, ModeChange, ModeName, ModeTarget, OrderedHosts, RefreshAction,
+    FleetOrdered, ModeChange, ModeName, ModeTarget, OrderedHosts, OriginReport, RefreshAction,
     Request, StoppedHost,
 };
 use aop_config::FleetName;
@@ -196,7 +196,7 @@ impl Ordering {
                     if total > 1 { format!(", wave {number} of {total}") } else { String::new() };
                 print(&format!("order {}{of}\n", order.serial))?;
             }
-            let named: BTreeMap<FleetName, HostReport> =
+            let named: BTreeMap<FleetName, OriginReport> =
                 hosts.iter().filter_map(|it| reporting.remove_entry(it)).collect();
             let wave = orderer.follow(order, &named, quiet)?;
             let stops = !wave.stopped.is_empty();
@@ -213,7 +213,7 @@ impl Ordering {
 }
 
 /// Whether a host has the mode that `request` asks for, and nothing waits there.
-fn is_as_ordered(report: &HostReport, request: &Request) -> bool {
+fn is_as_ordered(report: &OriginReport, request: &Request) -> bool {
     let Request::Mode(ModeChange { to, ports, sites, .. }) = request else { return false };
     let wanted = match to {
         ModeTarget::Enforce => ModeName::Enforce,

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use aop_api::{
-    FleetCertificate, FleetHost, FleetHostState, FleetIdentities, FleetReport, HostReport, ModeName,
+    FleetCertificate, FleetHost, FleetHostState, FleetIdentities, FleetReport, ModeName,
+    OriginReport,
 };
 use aop_types::{escape_ascii, shorten};
 
@@ -107,7 +108,7 @@ fn host_line(host: &FleetHost, colours: Colours, columns: usize) -> String {
 }
 
 /// Mode, sites, list and next end.
-fn cells(report: &HostReport) -> [String; 4] {
+fn cells(report: &OriginReport) -> [String; 4] {
     let mode = match (&report.mode, &report.pending) {
         (ModeName::Enforce, Some(_)) => "waits".to_owned(),
         (mode, _) => mode.to_string(),

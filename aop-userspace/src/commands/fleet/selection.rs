@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
-use aop_api::{HostReport, OrderedHosts};
+use aop_api::{OrderedHosts, OriginReport};
 use aop_config::FleetName;
 use aop_fleet::{
     StoredFleet,
@@ -51,7 +51,7 @@ fn life(text: &str) -> Result<Duration, String> {
 /// The hosts that are meant.
 pub(super) struct MeantHosts {
     /// Those that report.
-    pub(super) reporting: BTreeMap<FleetName, HostReport>,
+    pub(super) reporting: BTreeMap<FleetName, OriginReport>,
     /// Those that do not, or whose report cannot be read.
     pub(super) silent: Vec<FleetName>,
 }

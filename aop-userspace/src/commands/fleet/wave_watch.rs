@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::bail;
-use aop_api::{HostReport, Order, OrderedHosts, OrderedWave, Request, StoppedHost};
+use aop_api::{Order, OrderedHosts, OrderedWave, OriginReport, Request, StoppedHost};
 use aop_config::{FleetConfig, FleetName, OperatorKey};
 use aop_fleet::{
     FleetClient, SeenHost, WaveProgress,
@@ -80,7 +80,7 @@ impl Orderer {
     pub(super) fn follow(
         &mut self,
         order: Order,
-        hosts: &BTreeMap<FleetName, HostReport>,
+        hosts: &BTreeMap<FleetName, OriginReport>,
         quiet: bool,
     ) -> anyhow::Result<OrderedWave> {
         let mut watch = Watch::of(hosts);
@@ -148,12 +148,12 @@ fn text(progress: &WaveProgress, all: usize) -> String {
 struct Watch(BTreeMap<FleetName, (SeenHost, Instant)>);
 
 impl Watch {
-    fn of(hosts: &BTreeMap<FleetName, HostReport>) -> Self {
+    fn of(hosts: &BTreeMap<FleetName, OriginReport>) -> Self {
         let now = Instant::now();
         Self(hosts.iter().map(|(name, report)| (name.clone(), (seen(report), now))).collect())
     }
 
-    fn read(&mut self, reports: &BTreeMap<FleetName, Option<HostReport>>) {
+    fn read(&mut self, reports: &BTreeMap<FleetName, Option<OriginReport>>) {
         for (name, host) in &mut self.0 {
             if let Some(Some(report)) = reports.get(name) {
                 *host = (seen(report), Instant::now());
@@ -167,7 +167,7 @@ impl Watch {
     }
 }
 
-fn seen(report: &HostReport) -> SeenHost {
+fn seen(report: &OriginReport) -> SeenHost {
     SeenHost { orders: report.orders.clone() }
 }
 

@@ -1,9 +1,11 @@
 //! Bad input, and an API that refuses or fails: each is named with its cure, and nothing is shown
 //! that was not asked.
 
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use aop_tests::child;
 use aop_tests::cloudflare_api::{Fault, PlannedFault, Scope};
 
@@ -58,6 +60,21 @@ fn a_token_that_is_missing_wrong_expired_or_too_narrow_is_named_with_its_cure() 
                 &["other users of this host", &format!("`chmod 600 {}`", file.display())],
             )?;
         }
+        scene.token_file(TOKEN, 0o600)?;
+        let directory = file.parent().context("no directory")?;
+        for path in [&*file, directory] {
+            chown(path, Some(65_534), None)?;
+            let cure = format!("`chown root {}`", path.display());
+            fails(scene, &["another user (uid 65534), who could read or exchange", &cure])?;
+            chown(path, Some(0), None)?;
+        }
+        for mode in [0o775, 0o757] {
+            std::fs::set_permissions(directory, Permissions::from_mode(mode))?;
+            let cure = format!("`chmod go-w {}`", directory.display());
+            fails(scene, &["others can write to", &cure])?;
+        }
+        std::fs::set_permissions(directory, Permissions::from_mode(0o755))?;
+        scene.finds(&[])?;
         std::fs::remove_file(&file)?;
         fails(scene, &["cannot read the API token"])?;
         scene.configure_with(&format!("api = {:?}\n", scene.api.url()))?;

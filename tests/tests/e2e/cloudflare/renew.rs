@@ -1,11 +1,13 @@
 //! Renewals by themselves: `aop cloudflare renew`, and what status, check, doctor and metrics say.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::child::CommandOutput;
+use aop_tests::child::{self, CommandOutput};
+use aop_tests::cloudflare_api::ReceivedCall;
 use aop_tests::pki::Credentials;
 use serde_json::Value;
 
@@ -128,11 +130,7 @@ fn a_certificate_that_ends_within_the_time_is_rolled_and_marked_as_it_arrives() 
         let (code, line) = scene.check()?;
         ensure!(code == 1 && line.contains("the renewal at Cloudflare fails since"), "{line}");
         scene.api.edit(|state| state.add_token(TOKEN, "mine"));
-        let file = scene.file("state/cloudflare/example.com.json");
-        let record = fs::read_to_string(&file)?;
-        let sooner = record.replace("\"settle_ms\": 600000", "\"settle_ms\": 1");
-        ensure!(sooner != record, "{record}");
-        fs::write(&file, sooner)?;
+        settle_at_once(scene)?;
         let done = scene.renew(10)?;
         ensure!(done.code == 0 && done.text().starts_with("example.com: renewed, to "), "{done:?}");
         let own = scene.own()?;
@@ -228,4 +226,77 @@ fn from_ten_days_before_the_end_on_a_failing_renewal_is_critical() {
         ensure!(status.contains("ends in 8 days, and its renewal fails"), "{status}");
         Ok(())
     });
+}
+
+#[test]
+fn a_certificate_of_a_host_is_renewed_at_its_level_by_a_ca_key_under_a_passphrase() {
+    on_renewal_stage(20, |scene| {
+        // The host has a certificate of its own, which takes precedence over the zone's.
+        let old = scene.leaf("of-host", 20)?;
+        let (certificate, key) = super::read(&old)?;
+        let old = scene.api.edit(|state| {
+            let id = state.store(ZONE, true, &certificate, &key);
+            state.associate(ZONE, ZONE, &id, Some(true));
+            id
+        });
+        let zone = scene.api.presented(ZONE).context("nothing is presented")?;
+        ensure!(zone.level == "host", "{}", zone.level);
+        scene.pull()?.must_be_served()?;
+        // The key of the CA is under a passphrase from here on.
+        let (open, locked) = (scene.file("pulls-ca.key"), scene.file("locked.key"));
+        let credentials = scene.file("credentials");
+        fs::create_dir(&credentials)?;
+        let passphrase = credentials.join("ca-passphrase");
+        fs::write(&passphrase, "correct horse\n")?;
+        let mut openssl = Command::new("openssl");
+        openssl.args(["pkcs8", "-topk8", "-in"]).arg(&open).arg("-out").arg(&locked);
+        openssl.arg("-passout").arg(format!("file:{}", passphrase.display()));
+        ensure!(openssl.status()?.success(), "no encrypted key");
+        fs::rename(&locked, &open)?;
+        let renew = |credentials: &Path| -> Result<CommandOutput> {
+            let mut command = scene.stage.lab.origin().command("setsid");
+            command.arg("--wait").arg(scene.stage.daemon.program());
+            command.args(["cloudflare", "renew", "--timeout", "4s", "--config"]);
+            command.arg(scene.stage.daemon.config_path());
+            command.env("CREDENTIALS_DIRECTORY", credentials);
+            child::finish(command, &[], Duration::from_secs(30))
+        };
+        let failed = renew(&scene.file("nothing"))?;
+        let said = failed.text();
+        ensure!(failed.code == 1 && said.contains("credential ca-passphrase"), "{failed:?}");
+        ensure!(scene.uploads() == 0, "{:?}", scene.api.calls());
+        ensure!(scene.own()?["last_error"].is_string(), "{}", scene.own()?);
+
+        let done = renew(&credentials)?;
+        ensure!(done.code == 0 && !format!("{done:?}").contains("correct horse"), "{done:?}");
+        let own = scene.own()?;
+        ensure!(own["step"] == "switched_on" && own["level"] == "host", "{own}");
+        ensure!(own["last_error"].is_null(), "{own}");
+        scene.pull()?.must_be_served()?;
+        settle_at_once(scene)?;
+        let done = renew(&credentials)?;
+        ensure!(done.code == 0 && done.text().starts_with("example.com: renewed, to "), "{done:?}");
+        let calls = scene.api.calls();
+        let changes: Vec<String> =
+            calls.iter().filter(|it| it.method != "GET").map(ReceivedCall::line).collect();
+        let zone = scene.api.edit_zone(ZONE, |zone| zone.id.clone());
+        let path = format!("/zones/{zone}/origin_tls_client_auth/hostnames");
+        let wanted = [
+            format!("POST {path}/certificates"),
+            format!("PUT {path}"),
+            format!("DELETE {path}/certificates/{old}"),
+        ];
+        ensure!(changes == wanted, "{changes:#?}");
+        ensure!(scene.own()?["days_left"] == 89, "{}", scene.own()?);
+        scene.pull()?.must_be_served().map(drop)
+    });
+}
+
+/// The roll in progress waits for the old certificate no longer.
+fn settle_at_once(scene: &Scene<'_>) -> Result<()> {
+    let file = scene.file("state/cloudflare/example.com.json");
+    let record = fs::read_to_string(&file)?;
+    let sooner = record.replace("\"settle_ms\": 600000", "\"settle_ms\": 1");
+    ensure!(sooner != record, "{record}");
+    Ok(fs::write(&file, sooner)?)
 }

@@ -3,7 +3,9 @@
 
 mod crashes;
 mod levels;
+mod of_fleet;
 mod refusals;
+mod this_host;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +19,7 @@ use aop_tests::cloudflare_api::{Delays, StoredCertificate};
 use aop_tests::{IpVersion, Pull};
 use serde_json::Value;
 
-use super::{Scene, TOKEN, ZONE, on_cloudflare_stage};
+use super::{Scene, TOKEN, ZONE, on_changed_cloudflare_stage, on_cloudflare_stage};
 
 /// The longest time that a roll may take here.
 const PATIENCE: Duration = Duration::from_secs(60);

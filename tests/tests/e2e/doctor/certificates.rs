@@ -1,9 +1,10 @@
 //! Mistakes with certificates: each is named, from the files or from the pulls of the edge.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use aop_tests::pki::Credentials;
 use aop_tests::{AopToml, IpVersion, Lab, Pull, child, wait};
 
@@ -117,13 +118,10 @@ fn a_version_1_leaf_is_named_with_the_command_for_a_correct_one() {
         let version_1 = stage.lab.pki.version_1()?;
         let by_pair = diagnose_pair(&stage.daemon, &version_1)?;
         let commands = by_pair.finds_only("edge_certificate")?["commands"].to_string();
-        ensure!(
-            commands.contains("\"openssl x509 -req") && commands.contains("-extfile"),
-            "{commands}"
-        );
+        ensure!(commands.contains("\"aop ca issue --ca ca.pem --csr leaf.csr"), "{commands}");
         let diagnosis = after_a_refused_pull(stage, &version_1, "certificate_version")?;
         let commands = diagnosis.finds_only("pulls_with_version_1")?["commands"].to_string();
-        ensure!(commands.contains("openssl x509 -req"), "{commands}");
+        ensure!(commands.contains("aop ca issue --ca ca.pem --csr leaf.csr"), "{commands}");
         Ok(())
     });
 }
@@ -134,8 +132,24 @@ fn a_ca_as_leaf_is_named_with_the_command_for_a_correct_one() {
         let ca = stage.lab.pki.ca_as_leaf.clone();
         let by_pair = diagnose_pair(&stage.daemon, &ca)?;
         let commands = &by_pair.finds_only("edge_certificate")?["commands"];
-        ensure!(commands.to_string().contains("openssl x509 -req"), "{commands}");
+        let command = commands[0].as_str().context("no command")?;
         after_a_refused_pull(stage, &ca, "ca_as_leaf")?.finds_only("pulls_with_ca_leaf")?;
+        // The command does it, with the CA of the site.
+        let ca = &stage.lab.pki.client_ca;
+        let directory = stage.lab.dir().join("issued");
+        fs::create_dir(&directory)?;
+        fs::copy(ca, directory.join("ca.pem"))?;
+        fs::copy(ca.with_extension("key"), directory.join("ca.key"))?;
+        let line = command.strip_prefix("aop ").context("not aop")?.replace("HOST", "example.com");
+        for (line, said) in [
+            (&*line, "aop cloudflare roll --site HOST --ca ca.pem\n"),
+            ("ca show leaf.pem leaf.key", "upload      yes\n"),
+        ] {
+            let mut aop = Command::new(stage.daemon.program());
+            aop.args(line.split(' ')).current_dir(&directory);
+            let text = child::finish(aop, &[], SOON)?.success()?.text();
+            ensure!(text.contains(said), "no {said:?} in {text}");
+        }
         Ok(())
     });
 }

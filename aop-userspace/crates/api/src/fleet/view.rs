@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::HostReport;
+use super::OriginReport;
 use crate::{IdentityLevel, OrderResult, names::stable_names};
 
 /// The answer of `aop fleet status`.
@@ -31,7 +31,7 @@ pub struct FleetHost {
     /// Why it is in this state; the first reason is the gravest.
     pub reasons: Vec<String>,
     /// Its report; `null` where it is silent, or its report cannot be read.
-    pub report: Option<HostReport>,
+    pub report: Option<OriginReport>,
 }
 
 stable_names! {

@@ -152,6 +152,10 @@ fn a_host_without_an_association_is_no_error() {
     for result in [json!(null), json!([]), json!({"hostname": "a.example.com", "cert_id": ""})] {
         assert_eq!(good(&call, &result), Ok(Answer::Association(None)), "{result}");
     }
+    for result in [json!({}), json!({"hostname": "b.example.com", "cert_id": ID})] {
+        let error = good(&call, &result).expect_err("of no host, or of another one");
+        assert!(error.to_string().contains("not about a.example.com"), "{error}");
+    }
     let gone = json!({"success": false, "errors": [{"code": 1430, "message": "not found"}]});
     assert_eq!(answered(&call, 404, &gone), Ok(Answer::Association(None)));
     assert!(answered(&list(), 404, &gone).is_err_and(|error| error.is_gone()));
@@ -209,7 +213,7 @@ fn a_limit_of_the_rate_says_for_how_long_within_bounds() {
             match read(&call, &answer) {
                 Err(error @ ApiError::RateLimited { retry_after, .. }) => {
                     assert_eq!(retry_after, seconds, "{header:?}");
-                    assert!(error.is_temporary());
+                    assert!(error.changed_nothing());
                 }
                 other => panic!("{other:?}"),
             }
@@ -240,7 +244,7 @@ fn a_lost_answer_leaves_a_change_unclear_and_a_question_open() {
         let changed = read(&upload(), &answer()).expect_err("no answer");
         assert!(matches!(changed, ApiError::Unclear { .. }), "{status} {body}: {changed}");
         assert!(
-            changed.to_string().contains("look before you repeat it") && !changed.is_temporary()
+            changed.to_string().contains("look before you repeat it") && !changed.changed_nothing()
         );
     }
 }

@@ -2,13 +2,16 @@
 
 use aop_api::{DeploymentStatus, IdentityLevel, SeenIdentity, SslMode};
 use aop_config::Host;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     record::{RollRecord, RollTarget},
-    report::HostReport,
+    report::RollReport,
 };
 use crate::{CertificateId, CertificateLevel, HostAssociation, UploadedCertificate};
+
+/// The most by which the clock of another host may be ahead.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(5);
 
 /// The facts for one decision.
 #[derive(Clone, Debug)]
@@ -21,6 +24,8 @@ pub struct RollFacts {
     pub zone_on: bool,
     /// The certificates of both levels: as listed, and those that the record knows as they are.
     pub certificates: Vec<(CertificateLevel, UploadedCertificate)>,
+    /// Whether the list of Cloudflare shows our upload, and with it each one that was made before.
+    pub is_listed: bool,
     /// The associations of the hosts of the site that can have one.
     pub associations: Vec<(Host, Option<HostAssociation>)>,
     /// Whether the sites that the target is presented to accept it; empty before it is made.
@@ -28,7 +33,7 @@ pub struct RollFacts {
     /// The certificates that those sites have seen.
     pub identities: Vec<SeenIdentity>,
     /// The reports of other hosts.
-    pub reports: Vec<HostReport>,
+    pub reports: Vec<RollReport>,
 }
 
 /// Whether a site accepts the target.
@@ -79,7 +84,7 @@ impl RollFacts {
 
     /// The number of hosts, this one among them, that saw the target at `since` or later.
     pub(super) fn hosts_with_target(&self, record: &RollRecord, since: Timestamp) -> usize {
-        let sees = |report: &&HostReport| {
+        let sees = |report: &&RollReport| {
             let seen = of_report(record, report).filter(|it| is_target(record, it));
             seen.map(|it| it.last_seen).max() >= Some(since)
         };
@@ -87,18 +92,19 @@ impl RollFacts {
         here + self.reports.iter().filter(sees).count()
     }
 
-    /// When one of the sites, here or on another host, last saw what was presented before.
-    pub(super) fn old_seen(&self, record: &RollRecord) -> Option<Timestamp> {
+    /// When one of the sites, here or on another host, last saw what was presented before. A time
+    /// in the future is of a clock that was ahead: the next sighting replaces it.
+    pub(super) fn old_seen(&self, record: &RollRecord, now: Timestamp) -> Option<Timestamp> {
         let reported = self.reports.iter().flat_map(|report| of_report(record, report));
         let old = self.identities.iter().chain(reported).filter(|it| is_old(record, it));
-        old.map(|it| it.last_seen).max()
+        old.map(|it| it.last_seen).filter(|it| *it <= now + CLOCKS_DIFFER).max()
     }
 }
 
 /// The certificates of a report that concern the site of the record.
 fn of_report<'a>(
     record: &'a RollRecord,
-    report: &'a HostReport,
+    report: &'a RollReport,
 ) -> impl Iterator<Item = &'a SeenIdentity> {
     let sites = report.seen.sites.iter().filter(|it| it.site == record.site);
     sites.flat_map(|site| &site.identities)

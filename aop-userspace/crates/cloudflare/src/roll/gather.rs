@@ -9,7 +9,7 @@ use aop_tls::{FileRole, SiteFiles};
 use super::{
     facts::{RollFacts, SiteTrust, stays},
     record::{HostBefore, KnownCertificate, RollBefore, RollLeaf, RollRecord, RollTarget},
-    report::HostReport,
+    report::RollReport,
     step::RollAction,
 };
 use crate::{
@@ -90,8 +90,7 @@ impl Client {
         site: &SiteConfig,
     ) -> Result<RollBefore, ApiError> {
         let mut associations = Vec::new();
-        for host in exact_hosts(site) {
-            let now = self.association(zone, &host)?;
+        for (host, now) in self.associations(zone, exact_hosts(site))? {
             associations.push(HostBefore {
                 host: host.to_string(),
                 enabled: now.as_ref().and_then(|it| it.enabled),
@@ -228,6 +227,8 @@ impl Client {
             let listed = self.certificates(zone, level)?;
             certificates.extend(listed.into_iter().map(|it| (level, it)));
         }
+        let shows = |id: &CertificateId| certificates.iter().any(|(_, it)| it.id == *id);
+        let is_listed = record.uploaded.as_ref().is_none_or(shows);
         // A list may lag behind; a question about one certificate does not.
         let replaced = record.before.certificates.iter().filter(|it| it.replaced);
         let known = replaced.map(|it| (it.level, &it.id));
@@ -236,11 +237,8 @@ impl Client {
             certificates.retain(|(_, it)| it.id != *id);
             certificates.extend(now.map(|it| (level, it)));
         }
-        let mut associations = Vec::new();
-        for HostBefore { host, .. } in &record.before.associations {
-            let Ok(host) = host.parse::<Host>() else { continue };
-            associations.push((host.clone(), self.association(zone, &host)?));
-        }
+        let hosts = record.before.associations.iter().filter_map(|it| it.host.parse().ok());
+        let associations = self.associations(zone, hosts.collect())?;
         let sites = self.sites_of_target(with.config, record)?;
         let leaf = leaf_facts(state, record, &certificates);
         let trust = self.target_trust(record, leaf.as_ref(), with, &sites)?;
@@ -250,8 +248,9 @@ impl Client {
             global_on: self.global_switch(zone)?,
             zone_on: self.zone_switch(zone)?,
             identities: of_sites.flat_map(|it| it.identities.clone()).collect(),
-            reports: HostReport::load_all(state, &record.site),
+            reports: RollReport::load_all(state, &record.site),
             certificates,
+            is_listed,
             associations,
             trust,
         })

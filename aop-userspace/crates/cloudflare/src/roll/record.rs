@@ -118,7 +118,7 @@ pub struct RollLeaf {
 pub struct Announced {
     /// When.
     pub at: Timestamp,
-    /// Whether Cloudflare has answered.
+    /// Whether Cloudflare has answered, or its list has shown the upload.
     pub answered: bool,
 }
 
@@ -234,6 +234,15 @@ impl RollRecord {
     #[must_use]
     pub fn failing_for(&self, now: Timestamp) -> Option<SignedDuration> {
         self.failing_since.map(|since| now.duration_since(since))
+    }
+
+    /// Takes back to `now` the times that lie after it: the clock was ahead when they were written,
+    /// and was corrected. The roll would wait until it is that late again.
+    pub fn correct_times(&mut self, now: Timestamp) {
+        let steps = self.steps.iter_mut().map(|it| &mut it.at);
+        let announced = self.announced.iter_mut().map(|it| &mut it.at);
+        let times = steps.chain(announced).chain(&mut self.undo).chain(&mut self.failing_since);
+        times.for_each(|at| *at = (*at).min(now));
     }
 
     /// Writes down a step that was reached.

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{record::RollRecord, report::HostReport};
+use super::{record::RollRecord, report::RollReport};
 
 /// The version of the file.
 pub(super) const VERSION: u32 = 1;
@@ -142,7 +142,7 @@ impl RollRecord {
     /// One cannot be removed.
     pub fn remove(&self, state: &Path) -> Result<(), RollRecordError> {
         let directory = Self::directory(state);
-        HostReport::remove_all(state, &self.site)?;
+        RollReport::remove_all(state, &self.site)?;
         for extension in ["key", "csr", "pem", EXTENSION] {
             let name = format!("{}.{extension}", self.site);
             aop_storage::remove(&directory, &name).map_err(|error| RollRecordError::Unusable {

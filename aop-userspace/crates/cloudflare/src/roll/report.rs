@@ -13,7 +13,7 @@ const EXTENSION: &str = "report";
 
 /// The report of another host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HostReport {
+pub struct RollReport {
     /// The name of the host.
     pub host: String,
     /// When its report was taken in.
@@ -22,7 +22,7 @@ pub struct HostReport {
     pub seen: SeenIdentities,
 }
 
-impl HostReport {
+impl RollReport {
     /// Keeps the report for the roll of `site`, in place of an earlier one of the same host.
     ///
     /// # Errors

@@ -110,7 +110,8 @@ fn uploaded(
 
 /// Each wait ends well: the edges follow, and a peer presents the certificate that is next.
 fn meet(record: &RollRecord, facts: &mut RollFacts, now: Timestamp) {
-    let mut late = false;
+    let mut late = !facts.is_listed;
+    facts.is_listed = true;
     let mut follow = |status: &mut DeploymentStatus| {
         late |= *status != DeploymentStatus::Active;
         *status = DeploymentStatus::Active;

@@ -92,7 +92,7 @@ pub fn next(
             .or_else(|| trusted(record, facts))
             .or_else(|| uploaded(record, facts, list_lag, now))
             .or_else(|| switched_on(record, facts))
-            .or_else(|| seen(record, facts))
+            .or_else(|| seen(record, facts, now))
             .or_else(|| settled(record, facts, now))
             .or_else(|| deleted(record, facts))
     };
@@ -291,14 +291,14 @@ fn since(record: &RollRecord) -> Option<Timestamp> {
     record.announced.map(|it| it.at).or_else(|| record.reached_at(RollStep::SwitchedOn))
 }
 
-fn seen(record: &RollRecord, facts: &RollFacts) -> Option<RollNext> {
+fn seen(record: &RollRecord, facts: &RollFacts, now: Timestamp) -> Option<RollNext> {
     if record.has_reached(RollStep::Seen) {
         return None;
     }
     let since = since(record)?;
     let fresh = |seen: Option<Timestamp>| seen.is_some_and(|it| it >= since);
     if !fresh(facts.target_seen(record)) {
-        let old = facts.old_seen(record).map_or(String::new(), |old| {
+        let old = facts.old_seen(record, now).map_or(String::new(), |old| {
             format!("; the old one last came {}", aop_api::utc_text(old))
         });
         let what = format!("a pull with the new certificate at this host{old}");
@@ -317,7 +317,7 @@ fn settled(record: &RollRecord, facts: &RollFacts, now: Timestamp) -> Option<Rol
     if record.has_reached(RollStep::Settled) {
         return None;
     }
-    let old = facts.old_seen(record);
+    let old = facts.old_seen(record, now);
     let quiet_since = record.reached_at(RollStep::Seen).max(old)?;
     let settle = SignedDuration::from_millis(i64::try_from(record.settle_ms).unwrap_or(i64::MAX));
     let until = quiet_since.saturating_add(settle).unwrap_or(Timestamp::MAX);
@@ -337,6 +337,11 @@ fn settled(record: &RollRecord, facts: &RollFacts, now: Timestamp) -> Option<Rol
             "{late} of {} hosts have seen the old one no more; `aop cloudflare report`",
             record.wait_for
         );
+        return Some(wait(what, None));
+    }
+    if !facts.is_listed {
+        // An earlier upload, whose answer was lost, would be a second one that nobody sees.
+        let what = "Cloudflare's list to show the new certificate, and with it every upload of it";
         return Some(wait(what, None));
     }
     Some(RollNext::Reached(RollStep::Settled))

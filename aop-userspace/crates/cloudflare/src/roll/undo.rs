@@ -25,7 +25,7 @@ pub(super) fn next(
     }
     associations(record, facts)
         .or_else(|| zone_switch(record, facts))
-        .or_else(|| old_seen_again(record, facts))
+        .or_else(|| old_seen_again(record, facts, now))
         .or_else(|| global_switch(record, facts))
         .or_else(|| ours(record, facts, list_lag, now))
         .unwrap_or(RollNext::Undone)
@@ -85,7 +85,7 @@ fn hides_old(record: &RollRecord) -> bool {
 }
 
 /// The certificate of before must be presented again, if ours ever was.
-fn old_seen_again(record: &RollRecord, facts: &RollFacts) -> Option<RollNext> {
+fn old_seen_again(record: &RollRecord, facts: &RollFacts, now: Timestamp) -> Option<RollNext> {
     let presented = record.before.global_on
         || (record.before.zone_on && !record.before.certificates.is_empty())
         || record.before.associations.iter().any(|it| it.enabled == Some(true));
@@ -94,7 +94,7 @@ fn old_seen_again(record: &RollRecord, facts: &RollFacts) -> Option<RollNext> {
     }
     let begun = record.announced.map(|it| it.at).or(record.reached_at(RollStep::SwitchedOn))?;
     let replaced = facts.target_seen(record).is_some_and(|it| it >= begun);
-    let again = facts.old_seen(record).is_some_and(|it| Some(it) >= record.undo);
+    let again = facts.old_seen(record, now).is_some_and(|it| Some(it) >= record.undo);
     (replaced && !again).then(|| wait("a pull with the old certificate at this host", None))
 }
 

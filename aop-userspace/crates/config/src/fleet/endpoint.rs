@@ -1,8 +1,8 @@
 //! A member of etcd.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::Ipv6Addr, str::FromStr};
 
-use crate::list_url::check_url;
+use crate::SecureUrl;
 
 /// The port of etcd's clients (registered with IANA).
 const ETCD_PORT: u16 = 2379;
@@ -40,7 +40,7 @@ impl FromStr for EtcdEndpoint {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        check_url(text, "etcd", "read the reports, and show false ones")?;
+        SecureUrl::parse(text, "etcd", "read the reports, and show false ones")?;
         let bad = || {
             format!(
                 "{text:?}: an endpoint of etcd is a scheme, a host and a port, such as \
@@ -61,7 +61,8 @@ impl FromStr for EtcdEndpoint {
         let v6 = authority.starts_with('[');
         let valid = |letter: char| letter.is_ascii_alphanumeric() || ".-_".contains(letter);
         let named = !v6 && !host.is_empty() && host.len() <= 253 && host.chars().all(valid);
-        if !named && !(v6 && host.parse::<std::net::Ipv6Addr>().is_ok()) {
+        let addressed = v6 && host.parse::<Ipv6Addr>().is_ok();
+        if !(named || addressed) {
             return Err(bad());
         }
         Ok(Self { host: host.to_owned(), port, plain: scheme == "http" })

@@ -1,11 +1,13 @@
 //! A process that talks to etcd for this host, and the report that it gets.
 
-use std::{fs, sync::Arc};
+use std::sync::Arc;
 
-use aop_api::HostReport;
+use aop_api::OriginReport;
 use aop_config::{FleetConfig, FleetName};
 use aop_firewall::PeerListing;
-use aop_fleet::{FleetAccess, FleetClient, FleetError, HostFacts, PublishOutcome, host_report};
+use aop_fleet::{
+    FleetAccess, FleetClient, FleetError, PublishOutcome, ReportFacts, host_report, own_name,
+};
 use aop_sandbox::NameLookup;
 use aws_lc_rs::digest::{Context, SHA256};
 use data_encoding::HEXLOWER;
@@ -36,17 +38,16 @@ pub(super) enum SessionError {
 }
 
 impl Daemon {
-    /// Makes a report and publishes it; `changes` counts the changes of the policy. A new process is
-    /// started if there is none, or if the files or the settings are others.
+    /// Makes a report and publishes it; `changes` counts the changes of the policy. A new process
+    /// is started if there is none, or if the files or the settings are others.
     pub(super) fn report_once(
         self: &Arc<Self>,
         session: &mut Option<FleetSession>,
         config: &FleetConfig,
         changes: u64,
     ) -> Result<PublishOutcome, SessionError> {
-        let name: FleetName = name_of(config)
-            .and_then(|name| name.parse())
-            .map_err(|why: String| SessionError::Here(format!("{why}. Set fleet.name")))?;
+        let name =
+            own_name(config).map_err(|why| SessionError::Here(format!("{why}. Set fleet.name")))?;
         let stale = |it: &FleetSession| it.read_at != changes;
         if session.as_ref().is_none_or(stale) {
             let access =
@@ -85,7 +86,7 @@ impl Daemon {
         Ok(FleetSession { client, access, read_at, instance })
     }
 
-    fn host_report(&self, config: &FleetConfig, name: &FleetName, instance: &str) -> HostReport {
+    fn host_report(&self, config: &FleetConfig, name: &FleetName, instance: &str) -> OriginReport {
         // Without the peers: their map may have a million entries.
         let (status, _) = self.status_and_lost(PeerListing::NoPeers);
         let (sites, list_digest) = {
@@ -93,7 +94,7 @@ impl Daemon {
             (policy.live.site_names(), digest(policy.list.list.prefixes()))
         };
         let draining = self.lifecycle.is_draining().then_some("aop is stopping");
-        let facts = HostFacts {
+        let facts = ReportFacts {
             name,
             instance,
             labels: &config.labels,
@@ -104,18 +105,6 @@ impl Daemon {
             at: Timestamp::now(),
         };
         host_report(status, &facts)
-    }
-}
-
-/// The name of this host in the fleet.
-pub(super) fn name_of(config: &FleetConfig) -> Result<String, String> {
-    match &config.name {
-        Some(name) => Ok(name.to_string()),
-        None => {
-            let name = fs::read_to_string("/proc/sys/kernel/hostname");
-            let name = name.map_err(|error| format!("this host has no name: {error}"))?;
-            Ok(name.trim_end().to_owned())
-        }
     }
 }
 

@@ -37,10 +37,9 @@ impl Host {
     }
 
     fn ignores(&self, signed: &SignedOrder) -> OrderRefusal {
-        match self.judge(signed) {
-            Judgement::Ignore(why) => why,
-            other => panic!("not ignored: {other:?}"),
-        }
+        let judged = self.judge(signed);
+        let Judgement::Ignore(why) = judged else { panic!("not ignored: {judged:?}") };
+        why
     }
 }
 
@@ -73,10 +72,9 @@ fn a_signed_order_in_time_is_obeyed_as_it_was_signed() {
     let host = Host::obeying(&[&secret]);
     let bytes = signed(&order(), &secret).to_bytes().expect("bytes");
     let read = SignedOrder::from_bytes(&bytes).expect("an order");
-    match host.judge(&read) {
-        Judgement::Obey(obeyed) => assert_eq!(*obeyed, order()),
-        other => panic!("{other:?}"),
-    }
+    let judged = host.judge(&read);
+    let Judgement::Obey(obeyed) = judged else { panic!("not obeyed: {judged:?}") };
+    assert_eq!(*obeyed, order());
 }
 
 #[test]

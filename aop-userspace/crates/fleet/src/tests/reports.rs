@@ -101,7 +101,7 @@ fn the_most_crowded_host_has_a_report_within_the_bound_that_counts_the_rest() {
         }
         // It is what etcd gives back.
         let text = serde_json::to_string(&report).expect("JSON");
-        assert_eq!(serde_json::from_str::<aop_api::HostReport>(&text).expect("it"), report);
+        assert_eq!(serde_json::from_str::<aop_api::OriginReport>(&text).expect("it"), report);
         assert!(!text.contains('\u{1b}') && !text.contains("\\u001b"));
     }
 }

@@ -87,7 +87,7 @@ async fn each_connection_logs_one_closing_line_and_no_peer_can_forge_another() {
         assert!(served.contains(part), "{part} in {served}");
     }
     assert!(served.contains("u{1b}[31mINFO forged") && !served.contains('\u{1b}'), "{served}");
-    for part in ["outcome=\"ca_as_leaf\"", "fault=\"operator\"", "help=\"", "openssl x509 -req"] {
+    for part in ["outcome=\"ca_as_leaf\"", "fault=\"operator\"", "help=\"", "aop ca issue --ca"] {
         assert!(refused.contains(part), "{part} in {refused}");
     }
 }

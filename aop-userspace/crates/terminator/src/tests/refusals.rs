@@ -61,7 +61,12 @@ async fn a_certificate_of_version_1_is_refused_with_the_remedy() {
     let rig = Rig::new().await;
     let leaf = rig.client_ca.version_1();
     rig.refuses(Some(&leaf), SITE, Refusal::CertificateVersion, Alert::CertificateUnknown).await;
-    assert!(Refusal::CertificateVersion.help().unwrap().contains("openssl x509 -req -in leaf.csr"));
+    assert!(
+        Refusal::CertificateVersion
+            .help()
+            .unwrap()
+            .contains("aop ca issue --ca ca.pem --csr leaf.csr")
+    );
 }
 
 #[tokio::test]
@@ -71,7 +76,7 @@ async fn a_ca_certificate_is_refused_with_the_remedy() {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     });
     rig.refuses(Some(&leaf), SITE, Refusal::CaAsLeaf, Alert::CertificateUnknown).await;
-    assert!(Refusal::CaAsLeaf.help().unwrap().contains("-extfile leaf.ext"));
+    assert!(Refusal::CaAsLeaf.help().unwrap().contains("aop ca issue --ca ca.pem --host HOST"));
 }
 
 #[tokio::test]

@@ -33,10 +33,16 @@ impl Roller {
             }
             RollAction::Upload => {
                 let pair = self.pair(record)?;
-                record.announced = Some(Announced { at: Timestamp::now(), answered: false });
-                record.store(&self.paths.state)?;
                 let call = action.call(record, Some(pair)).context("nothing to upload")?;
-                let uploaded = self.client.carry_out(call)?;
+                let announced = Announced { at: Timestamp::now(), answered: false };
+                let before = record.announced.replace(announced);
+                record.store(&self.paths.state)?;
+                let uploaded = self.client.carry_out(call).inspect_err(|error| {
+                    // The caller writes the record with its error.
+                    if error.changed_nothing() {
+                        record.announced = before;
+                    }
+                })?;
                 record.uploaded = uploaded.map(|it| it.id);
                 if let Some(announced) = &mut record.announced {
                     announced.answered = true;

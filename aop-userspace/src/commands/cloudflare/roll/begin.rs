@@ -2,7 +2,9 @@
 
 use anyhow::{Context, bail};
 use aop_api::{Request, Status};
-use aop_cloudflare::{CertificateLevel, RollRecord, RollStep, RollTarget, exact_hosts};
+use aop_cloudflare::{
+    ApiError, CertificateLevel, RefusalCure, RollRecord, RollStep, RollTarget, exact_hosts,
+};
 use aop_config::{HostPattern, SiteConfig};
 use aop_control::send_request;
 use jiff::Timestamp;
@@ -47,6 +49,23 @@ pub(super) fn command(record: &RollRecord) -> String {
         (None, RollTarget::BackToGlobal) => "back --level global",
     };
     format!("aop cloudflare {verb} --site {}", record.site)
+}
+
+/// The way on after a failure that does not pass by itself.
+pub(super) fn cure(record: &RollRecord, error: &anyhow::Error) -> String {
+    use RefusalCure::{BadCertificate, NotALeaf};
+    let undo = format!("aop cloudflare roll --undo --site {}", record.site);
+    match error.downcast_ref() {
+        _ if record.undo.is_some() => "Correct that, and run the same command again".to_owned(),
+        Some(ApiError::Refused { cure: BadCertificate | NotALeaf, .. }) => format!(
+            "The roll stays as it is, with this certificate: take it back with `{undo}`, and begin \
+             another one with another certificate"
+        ),
+        _ => format!(
+            "The roll stays as it is: correct that and run the same command again, or take the \
+             roll back with `{undo}`"
+        ),
+    }
 }
 
 impl Roller {

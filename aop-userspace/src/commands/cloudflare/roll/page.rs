@@ -78,6 +78,11 @@ impl Screen {
         self.print("        note: ", "          ", note)
     }
 
+    fn over(&self, record: &RollRecord, said: &str) -> anyhow::Result<()> {
+        record.notes.iter().try_for_each(|note| self.note(note))?;
+        self.print("  ", "    ", &self.colours.good(said))
+    }
+
     /// The end of the command.
     pub(super) fn end(
         &self,
@@ -93,15 +98,8 @@ impl Screen {
                 self.print("  ", "    ", &format!("{}: {why}", self.colours.bad("stopped")))?;
                 self.print("    cure: ", "          ", cure)
             }
-            (RollState::Done, None) => {
-                for note in &record.notes {
-                    self.note(note)?;
-                }
-                self.print("  ", "    ", &self.colours.good("done"))
-            }
-            (RollState::Undone, None) => {
-                self.print("  ", "    ", &self.colours.good("undone: all is as it was before"))
-            }
+            (RollState::Done, None) => self.over(record, "done"),
+            (RollState::Undone, None) => self.over(record, "undone: all is as it was before"),
             (RollState::Waiting | RollState::Stopped | RollState::Unknown(_), None) => self.print(
                 "  ",
                 "    ",

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use aop_api::{Request, RollState, SeenIdentities};
 use aop_cloudflare::{
     ApiError, Client, ConfigText, RollFacts, RollNext, RollRecord, RollStep, find_token,
@@ -18,7 +18,14 @@ use aop_control::send_request;
 use aop_sandbox::{Account, Launcher};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{CommonArguments, begin::Wanted, leaf::Issuing, page::Screen};
+use super::{
+    CommonArguments,
+    begin::{self, Wanted},
+    leaf::Issuing,
+    of_fleet,
+    page::Screen,
+};
+use crate::output::error_chain;
 
 /// The first pause, after a failure and while something is waited for.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -135,6 +142,9 @@ impl Roller {
                     return Ok(Ended { state: RollState::Stopped, waits_for: None, stopped });
                 }
                 Ok(Some(RollNext::Undone)) => {
+                    if record.announced.is_some_and(|it| !it.answered) {
+                        record.note(lost_upload(self.arguments.list_lag));
+                    }
                     record.remove(&self.paths.state)?;
                     return Ok(Ended { state: RollState::Undone, waits_for: None, stopped: None });
                 }
@@ -143,10 +153,13 @@ impl Roller {
                     return Ok(Ended { state: RollState::Done, waits_for: None, stopped: None });
                 }
                 Err(error) => {
-                    let text = crate::output::error_chain(&error);
+                    let asked = passes(&error);
+                    let text = match asked {
+                        Some(_) => error_chain(&error),
+                        None => format!("{}. {}", error_chain(&error), begin::cure(record, &error)),
+                    };
                     record.fail(now, text.clone());
                     record.store(&self.paths.state)?;
-                    let asked = passes(&error);
                     failures += 1;
                     let wait = asked.map(|asked| pause_after(failures).max(asked));
                     match (wait, self.left()) {
@@ -164,7 +177,7 @@ impl Roller {
                                 error.context(format!("the roll is not at its end; {again}"))
                             );
                         }
-                        (None, _) => return Err(error),
+                        (None, _) => return Err(anyhow!(text)),
                     }
                 }
             }
@@ -174,6 +187,7 @@ impl Roller {
     /// One turn. `None`: something was done, so the next one follows at once.
     fn turn(&mut self, record: &mut RollRecord) -> anyhow::Result<Option<RollNext>> {
         let current = Current::read(&self.arguments.file.config)?;
+        record.correct_times(Timestamp::now());
         let facts = self.facts(record, &current)?;
         let lag = SignedDuration::try_from(self.arguments.list_lag).unwrap_or(SignedDuration::MAX);
         loop {
@@ -182,6 +196,7 @@ impl Roller {
                 RollNext::Reached(step) => self.reach(record, step, &current, &facts)?,
                 RollNext::Found(id) => {
                     record.uploaded = Some(id);
+                    record.announced.iter_mut().for_each(|it| it.answered = true);
                     record.store(&self.paths.state)?;
                 }
                 other @ (RollNext::Wait { .. }
@@ -238,7 +253,18 @@ impl Roller {
     ) -> anyhow::Result<RollFacts> {
         let seen: SeenIdentities = send_request(&self.paths.runtime, Request::Identities)
             .context("a roll needs the daemon, which sees what the edge presents")?;
-        Ok(self.client.roll_facts(&self.paths.state, record, current.with(), &seen)?)
+        let state = &self.paths.state;
+        let mut facts = self.client.roll_facts(state, record, current.with(), &seen)?;
+        if record.wait_for > 1
+            && record.reached_at(RollStep::SwitchedOn).is_some()
+            && let Some(fleet) = &current.config.live.fleet
+        {
+            let of_fleet = of_fleet::reports(fleet, &record.site)
+                .context("the other hosts that --wait-for waits for cannot be asked")?;
+            facts.reports.retain(|it| of_fleet.iter().all(|host| host.host != it.host));
+            facts.reports.extend(of_fleet);
+        }
+        Ok(facts)
     }
 
     /// The time that is left; `None` if it is over.
@@ -278,6 +304,15 @@ fn passes(error: &anyhow::Error) -> Option<Duration> {
         | ApiError::Process(_) => Some(Duration::ZERO),
         ApiError::Refused { .. } | ApiError::NoZone { .. } => None,
     }
+}
+
+/// The note of an undo that cannot tell whether an upload was made.
+fn lost_upload(list_lag: Duration) -> String {
+    format!(
+        "the answer to an upload was lost, and Cloudflare's list did not show that upload for {} \
+         s. If `aop cloudflare status` finds the certificate later, delete it in the dashboard",
+        list_lag.as_secs()
+    )
 }
 
 fn pause_after(failures: u32) -> Duration {

@@ -7,13 +7,17 @@ use anyhow::{Context, Result, ensure};
 use aop_tests::child;
 use aop_tests::cloudflare_api::{Delays, Fault, PlannedFault};
 use aop_tests::wait;
-use serde_json::json;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
 
 use super::{PATIENCE, Scene, ZONE, flat, on_roll_stage, steps};
 
+/// The steps of a way back to the global certificate: nothing is uploaded.
+const ALL_STEPS_BACK: [&str; 6] = ["made", "trusted", "switched_on", "seen", "settled", "done"];
+
 impl Scene<'_> {
     /// The certificate with which the host of the site is associated.
-    fn associated(&self) -> Option<String> {
+    pub(super) fn associated(&self) -> Option<String> {
         self.api.edit_zone(ZONE, |zone| {
             let last = zone.associations.iter().rev().find(|it| it.host == ZONE)?;
             last.enabled.is_some().then(|| last.certificate.clone())
@@ -21,7 +25,7 @@ impl Scene<'_> {
     }
 
     /// Cloudflare presents the certificate of the edge as its global one, and no other.
-    fn global(&self) -> Result<()> {
+    pub(super) fn global(&self) -> Result<()> {
         self.reset()?;
         let edge = super::super::read(&self.stage.lab.pki.edge)?;
         self.api.edit(|state| state.global = Some(edge));
@@ -75,6 +79,72 @@ fn from_global_to_zone_to_host_and_back_no_request_is_lost() {
         let ((), served) = scene.under_load(claim)?;
         eprintln!("{served} requests through five changes of level, none lost");
         Ok(())
+    });
+}
+
+/// Nobody here has the key of Cloudflare's global certificate, so no peer can present it. The
+/// daemon gets a sighting of it in its own file, as after such a pull an earlier run leaves one.
+fn has_seen_global(scene: &mut Scene<'_>) -> Result<()> {
+    scene.stage.daemon.stop()?;
+    let file = scene.stage.config.state.join("identities.json");
+    let mut seen: Value = serde_json::from_slice(&fs::read(&file)?)?;
+    let identities = seen["sites"][0]["identities"].as_array_mut().context("no identities")?;
+    let mut global = identities.first().context("no identity")?.clone();
+    // The daemon counts whole seconds.
+    let last_seen = jiff::Timestamp::now() + SignedDuration::from_secs(1);
+    for (field, text) in [
+        ("level", "global"),
+        ("client_ca", "cloudflare-global"),
+        ("serial", "01"),
+        ("spki_sha256", "01"),
+        ("last_seen", &last_seen.to_string()),
+    ] {
+        global[field] = text.into();
+    }
+    identities.push(global);
+    fs::write(&file, seen.to_string())?;
+    scene.stage.daemon.run()
+}
+
+#[test]
+fn back_and_undo_to_the_global_certificate_end_once_it_was_seen() {
+    on_roll_stage(|scene| {
+        let until = |scene: &Scene<'_>, verb, more: &[&str], text| {
+            let look = || -> Result<Option<()>> {
+                let done = scene.roll_verb(verb, more)?;
+                ensure!(done.code == 1, "{done:?}");
+                Ok(flat(&done.text()).contains(text).then_some(()))
+            };
+            wait::until(text, PATIENCE, || look().transpose())?
+        };
+        let is_global = |scene: &Scene<'_>| -> Result<()> {
+            ensure!(scene.stored().is_empty(), "{:?}", scene.stored());
+            let switches = scene.api.edit_zone(ZONE, |it| (it.zone, it.global));
+            ensure!(switches == (false, true), "{switches:?}");
+            Ok(())
+        };
+        let back = ["--level", "global", "--wait", "1s"];
+        until(scene, "back", &back, "waits for a pull with the new certificate")?;
+        ensure!(scene.stored().len() == 1, "deleted before the global one was seen");
+        has_seen_global(scene)?;
+        scene.roll_verb("back", &back[..2])?.success()?;
+        ensure!(steps(&scene.record()?) == ALL_STEPS_BACK, "{}", scene.record()?);
+        is_global(scene)?;
+
+        scene.global()?;
+        scene.under_load(|| {
+            until(scene, "roll", &["--wait-for", "2", "--wait", "2s"], "1 of 2 hosts")
+        })?;
+        until(
+            scene,
+            "roll",
+            &["--undo", "--wait", "2s"],
+            "waits for a pull with the old certificate",
+        )?;
+        ensure!(scene.stored().len() == 1, "deleted before the global one was seen");
+        has_seen_global(scene)?;
+        scene.roll(&["--undo"])?.success()?;
+        is_global(scene)
     });
 }
 

@@ -107,9 +107,37 @@ fn bad_input_is_named_with_its_cure() {
         ] {
             scene.reset()?;
             scene.api.plan(PlannedFault::next(Fault::Refuse(400, code, text)).on("POST", ""));
-            fails(scene, &[], &[text, cure])?;
-            ensure!(scene.stored().len() == 1);
+            let undo =
+                "take it back with `aop cloudflare roll --undo --site example.com`, and begin";
+            fails(scene, &[], &[text, cure, undo])?;
+            let kept = scene.record()?["last_error"]["text"].as_str().map(str::to_owned);
+            ensure!(kept.is_some_and(|it| it.contains(undo)), "{}", scene.record()?);
+            // The advice is of use, at once: a refused upload was not made.
+            let undone = scene.roll(&["--undo", "--list-lag", "50s"])?.success()?;
+            ensure!(!undone.text().contains("note: "), "{undone:?}");
+            ensure!(
+                scene.stored().len() == 1 && !scene.records().join("example.com.json").exists()
+            );
+            scene.under_load(|| scene.roll(&[])?.success())?;
+            scene.is_rolled()?;
         }
+        // A refusal that has another cause: the roll goes on when that is gone.
+        scene.reset()?;
+        scene.api.plan(PlannedFault::next(Fault::Refuse(403, 10000, "no")).on("POST", ""));
+        fails(
+            scene,
+            &[],
+            &["no (10000)", "run the same command again, or take the roll back with"],
+        )?;
+        scene.under_load(|| scene.roll(&[])?.success())?;
+        scene.is_rolled()?;
+        // An undo says that it cannot tell whether an upload was made.
+        scene.reset()?;
+        scene.api.plan(PlannedFault::next(Fault::CutBefore).on("POST", ""));
+        fails(scene, &["--wait", "1ms"], &["the answer was lost"])?;
+        let undone = scene.roll(&["--undo"])?.success()?;
+        let note = "the answer to an upload was lost, and Cloudflare's list did not show that";
+        ensure!(flat(&undone.text()).contains(note), "{undone:?}");
         scene.reset()?;
         let other = scene.roll_verb("roll", &["--ca", "/nowhere/ca.pem"])?;
         ensure!(other.code == 1 && flat(&other.text()).contains("aop ca issue --csr"), "{other:?}");

@@ -83,6 +83,7 @@ fn begun(target: RollTarget) -> (RollRecord, RollFacts) {
         global_on: before.global_on,
         zone_on: before.zone_on,
         certificates: vec![(level, old)],
+        is_listed: true,
         associations: vec![(host, association)],
         trust: Vec::new(),
         identities: vec![seen("old", -10)],
@@ -206,6 +207,9 @@ fn the_old_one_is_deleted_when_it_was_not_seen_for_the_settling_time() {
     waits(&record, &facts, 10, "1 of 2 hosts");
     record.wait_for = 1;
     record.reach(RollStep::Seen, at(10));
+    facts.is_listed = false;
+    waits(&record, &facts, 611, "Cloudflare's list to show the new certificate");
+    facts.is_listed = true;
     waits(&record, &facts, 609, "presented no more");
     // The edge goes on presenting the old one.
     facts.identities[0] = seen("old", 300);
@@ -279,4 +283,33 @@ fn undo_leaves_what_was_before_at_each_step_and_ends_where_the_old_is_deleted() 
     stops(&record, &alone, "is no longer active");
     record.reach(RollStep::Settled, at(1));
     stops(&record, &facts, "nothing to go back to");
+}
+
+#[test]
+fn a_clock_that_was_ahead_and_is_corrected_delays_nothing() {
+    let (mut record, mut facts) = active();
+    let ahead = 90_000;
+    record.steps.truncate(2);
+    record.uploaded = None;
+    record.announced = Some(Announced { at: at(ahead), answered: false });
+    record.steps[1].at = at(ahead);
+    let ours = facts.certificates.pop().expect("ours");
+    record.correct_times(at(100));
+    assert_eq!((record.steps[0].at, record.steps[1].at), (at(0), at(100)));
+    waits(&record, &facts, 159, "Cloudflare's list");
+    acts(&record, &facts, 160, RollAction::Upload);
+    facts.certificates.push(ours);
+    record.uploaded = Some(id("ours"));
+    for step in [RollStep::Uploaded, RollStep::Active, RollStep::SwitchedOn] {
+        record.reach(step, at(100));
+    }
+    // The target was seen while the clock was ahead, and the old one, too.
+    facts.identities = vec![seen("new", ahead), seen("old", ahead)];
+    assert_eq!(next(&record, &facts, LAG, at(101)), RollNext::Reached(RollStep::Seen));
+    record.reach(RollStep::Seen, at(101));
+    waits(&record, &facts, 700, "presented no more");
+    assert_eq!(next(&record, &facts, LAG, at(701)), RollNext::Reached(RollStep::Settled));
+    // The clock of another host may be ahead by minutes.
+    facts.identities[1] = seen("old", 900);
+    waits(&record, &facts, 701, "still presented the old certificate");
 }

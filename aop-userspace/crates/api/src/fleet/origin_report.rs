@@ -12,7 +12,7 @@ use crate::{
 
 /// What a host says of itself. Its lists are bounded; what does not fit is counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HostReport {
+pub struct OriginReport {
     /// The name of the host in the fleet.
     pub name: String,
     /// A random number that this host made once: it tells two hosts of one name apart.
@@ -140,6 +140,8 @@ pub struct ReportedSite {
 pub struct ReportedIdentity {
     /// SHA-256 of its public key, in hex.
     pub spki_sha256: String,
+    /// Its serial number, in hex.
+    pub serial: String,
     /// The scope of its proof.
     pub level: IdentityLevel,
     /// When it was first seen.
