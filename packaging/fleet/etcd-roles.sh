@@ -32,7 +32,6 @@ host)
     grant "$role" readwrite "$prefix/hosts/$name"
     grant "$role" readwrite "$prefix/seen/$name"
     grant "$role" readwrite "$prefix/claims/$name/" --prefix
-    grant "$role" readwrite "$prefix/acks/$name/" --prefix
     grant "$role" read "$prefix/orders/" --prefix
     add user "$name" --no-password
     etcdctl user grant-role "$name" "$role"

@@ -90,11 +90,12 @@ pub(crate) const REPOSITORY: [Tool; 6] = [
 ];
 
 /// The additional tools of `dist --check-ansible`.
-pub(crate) const ANSIBLE: [Tool; 4] = [
+pub(crate) const ANSIBLE: [Tool; 5] = [
     tool("systemd-nspawn", "systemd-container", "boots a clean system"),
     tool("ssh", "openssh-client", "takes Ansible to the clean systems"),
     tool("python3", "python3", "runs Ansible"),
     tool("/usr/share/doc/python3-venv/copyright", "python3-venv", "keeps Ansible apart"),
+    tool("etcd", "etcd-server", "takes the reports of the clean systems"),
 ];
 
 /// The additional tools of `dist --arm64`.

@@ -11,12 +11,13 @@ use anyhow::{Context, Result, ensure};
 use aop_tests::{AopToml, IpVersion, Lab, Promtool, Pull, StatusJson, client, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::monitor::{AT, exchange, monitored};
 use crate::stage::{SOON, Stage, in_ci, on_changed_stage, skip};
 
 const MONITORING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/monitoring");
+const DASHBOARDS: [&str; 2] = ["dashboard.json", "dashboard-fleet.json"];
 
 /// The values of the series, by name and labels.
 type Page = BTreeMap<String, u64>;
@@ -264,7 +265,7 @@ fn each_alert_fires_when_it_should_and_not_before() {
 }
 
 #[test]
-fn alerts_and_dashboard_use_only_metrics_that_exist() {
+fn alerts_and_dashboards_use_only_metrics_that_exist() {
     let checked = |config: &mut AopToml, lab: &Lab| {
         monitored(config, lab);
         config.site().rules.push("upstream_check = true".into());
@@ -278,25 +279,52 @@ fn alerts_and_dashboard_use_only_metrics_that_exist() {
             .lines()
             .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
             .collect();
-        let board = fs::read_to_string(format!("{MONITORING}/dashboard.json"))?;
-        let board: Value = serde_json::from_str(&board)?;
-        let panels = board["panels"].as_array().context("no panels")?;
-        let targets =
-            panels.iter().flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
-        let queries: Vec<&str> = targets.filter_map(|target| target["expr"].as_str()).collect();
-        ensure!(queries.len() > 15, "{queries:?}");
         let alerts = fs::read_to_string(format!("{MONITORING}/alerts.yaml"))?;
         let conditions = alerts.lines().filter(|line| !line.contains("description:"));
-        for query in queries.into_iter().chain(conditions) {
+        let queries = DASHBOARDS.into_iter().map(queries_of).collect::<Result<Vec<_>>>()?.concat();
+        for query in queries.iter().map(String::as_str).chain(conditions) {
             for name in metrics_in(query) {
                 ensure!(told.contains(name), "{name} is not told, and asked for in {query}");
             }
         }
-        for query in panels.iter().flat_map(|it| it["targets"].as_array().into_iter().flatten()) {
-            ensure!(metrics_in(query["expr"].as_str().unwrap_or_default()).count() > 0, "{query}");
-        }
         Ok(())
     });
+}
+
+#[test]
+fn each_query_of_the_dashboards_is_one_that_prometheus_takes() {
+    let Some(promtool) = promtool() else { return };
+    for board in DASHBOARDS {
+        let queries = queries_of(board).expect("a dashboard");
+        let rules = queries.iter().enumerate().map(|(at, query)| {
+            let query = query.replace("$__rate_interval", "5m");
+            json!({ "record": format!("query:{at}"), "expr": query })
+        });
+        let rules: Vec<Value> = rules.collect();
+        // YAML is a superset of JSON.
+        let file = json!({ "groups": [{ "name": board, "rules": rules }] }).to_string();
+        if let Err(error) =
+            promtool.finds_nothing(&["check", "rules", "/dev/stdin"], file.as_bytes())
+        {
+            panic!("{board}: {error:#}");
+        }
+    }
+}
+
+/// The queries of a dashboard; each asks for a metric of aop.
+fn queries_of(board: &str) -> Result<Vec<String>> {
+    let text = fs::read_to_string(format!("{MONITORING}/{board}"))?;
+    let json: Value = serde_json::from_str(&text).with_context(|| board.to_owned())?;
+    let panels = json["panels"].as_array().context("no panels")?;
+    let targets = panels.iter().flat_map(|it| it["targets"].as_array().into_iter().flatten());
+    let query = |target: &Value| {
+        let query = target["expr"].as_str().unwrap_or_default();
+        ensure!(metrics_in(query).count() > 0, "{board}: {target}");
+        Ok(query.to_owned())
+    };
+    let queries = targets.map(query).collect::<Result<Vec<_>>>()?;
+    ensure!(queries.len() > 15, "{board}: {queries:?}");
+    Ok(queries)
 }
 
 /// The names of aop's metrics in a query.

@@ -1,6 +1,7 @@
 //! Runs the Ansible role with the real ansible-core against booted Debian 12 and 13, over ssh:
-//! installation from a signed repository, a broken configuration, a rolling `enforce` while an edge
-//! pulls, other versions, and installation from a file. A second run of each changes nothing.
+//! installation from a signed repository with reports to a fleet, a broken configuration, a
+//! rolling `enforce` while an edge pulls, other versions, and installation from a file. A second
+//! run of each changes nothing.
 
 mod edge;
 mod host;
@@ -49,6 +50,7 @@ pub(super) fn run(package: &Path) -> Result<()> {
     let signer = Signer::throw_away("aop test")?;
     repository::add(&edge.folder().join("repository"), &[package.to_owned()], &[], &signer)?;
     let _server = edge.serve(&edge.folder().join("repository"), PORT)?;
+    let _etcd = edge.serve_etcd()?;
     let play = Play { ansible, edge: &edge, hosts: &hosts };
     play.write_inventory()?;
 
@@ -59,7 +61,8 @@ pub(super) fn run(package: &Path) -> Result<()> {
     }
     let first = play.must("site.yml", &[])?;
     play.observes()?;
-    println!("first run: {}", first.recap());
+    play.reports()?;
+    println!("first run, and each host reports to its fleet: {}", first.recap());
     play.changes_nothing("site.yml", "{}")?;
 
     broken(&play)?;

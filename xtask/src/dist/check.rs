@@ -18,7 +18,7 @@ use crate::{debian::Release, packages, privilege::Privilege};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Files that the package installs and a removal deletes.
-const BROUGHT: [&str; 11] = [
+const BROUGHT: [&str; 13] = [
     "/usr/bin/aop",
     "/usr/lib/systemd/system/aop.service",
     "/usr/lib/systemd/system/aop-early.service",
@@ -28,6 +28,8 @@ const BROUGHT: [&str; 11] = [
     "/usr/share/bash-completion/completions/aop",
     "/usr/share/zsh/vendor-completions/_aop",
     "/usr/share/doc/aop/packaging/monitoring/alerts.yaml",
+    "/usr/share/doc/aop/packaging/monitoring/dashboard-fleet.json",
+    "/usr/share/doc/aop/packaging/fleet/etcd-roles.sh",
     "/usr/share/doc/aop/packaging/container/daemonset.yaml",
     "/usr/share/doc/aop/packaging/ansible/roles/aop/tasks/main.yml",
 ];

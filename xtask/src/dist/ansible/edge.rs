@@ -13,12 +13,15 @@ use tempfile::TempDir;
 use super::host::Host;
 use crate::{
     command,
+    debian::Release,
     netns::{self, Namespace},
 };
 
 /// An address of the CDN, which the edge has.
 pub(super) const EDGE: &str = "173.245.48.7";
 pub(super) const NETWORK: &str = "aop-edge";
+/// Where the edge serves etcd.
+pub(super) const ETCD: &str = "https://173.245.48.7:2379";
 
 /// The network, and a folder with the keys of one test. Dropping it removes both.
 pub(super) struct Edge {
@@ -61,7 +64,19 @@ impl Edge {
         Ok(Killed(server.spawn().context("cannot start python3")?))
     }
 
-    /// A CA, and a certificate for the site and one for the edge that it issued.
+    /// Serves the etcd of a fleet, until the value is dropped. Its clients must show a certificate.
+    pub(super) fn serve_etcd(&self) -> Result<Killed> {
+        let mut etcd = self.command(Path::new("etcd"));
+        etcd.current_dir(self.folder()).args(["--data-dir", "etcd", "--client-cert-auth"]);
+        etcd.args(["--trusted-ca-file", "ca.pem"]);
+        etcd.args(["--cert-file", "etcd.pem", "--key-file", "etcd.key"]);
+        etcd.args(["--listen-client-urls", ETCD, "--advertise-client-urls", ETCD]);
+        etcd.stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Killed(etcd.spawn().context("cannot start etcd")?))
+    }
+
+    /// A CA, and the certificates that it issued: of the site, the edge, etcd, and of each host in
+    /// the fleet.
     fn make_certificates(&self) -> Result<()> {
         let make = |line: &str| {
             let mut openssl = Command::new("openssl");
@@ -78,7 +93,14 @@ impl Edge {
         make(&format!(
             "{new} {leaf} -subj /CN=edge -addext extendedKeyUsage=clientAuth \
              -keyout edge.key -out edge.pem"
-        ))
+        ))?;
+        make(&format!(
+            "{new} {leaf} -subj /CN=etcd -addext subjectAltName=IP:{EDGE} \
+             -keyout etcd.key -out etcd.pem"
+        ))?;
+        Release::ALL.iter().try_for_each(|host| {
+            make(&format!("{new} {leaf} -subj /CN={host} -keyout {host}.key -out {host}.pem"))
+        })
     }
 
     /// Pulls from all hosts without an end, several times a second.

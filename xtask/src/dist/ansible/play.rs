@@ -1,18 +1,25 @@
 //! The real ansible-core, and its runs of the playbooks against the hosts.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::PathBuf,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
     PORT,
-    edge::{EDGE, Edge},
+    edge::{EDGE, ETCD, Edge},
     host::Host,
 };
 use crate::{command, dist::repository::key, workspace};
 
 /// The last that runs on Debian 12's Python 3.11.
 const ANSIBLE: &str = "2.19.14";
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) struct Play<'a> {
     pub(super) ansible: PathBuf,
@@ -50,6 +57,14 @@ impl Play<'_> {
                 "upstream": "http://127.0.0.1:8080",
                 "on_refusal": "observe",
             }],
+            "aop_fleet_endpoints": [ETCD],
+            "aop_fleet_ca": folder.join("ca.pem"),
+            "aop_fleet_certificate": folder.join("{{ inventory_hostname }}.pem"),
+            "aop_fleet_key": folder.join("{{ inventory_hostname }}.key"),
+            "aop_fleet_prefix": "/aop/test",
+            "aop_fleet_name": "{{ inventory_hostname }}",
+            "aop_fleet_labels": { "region": "eu", "ring": "canary" },
+            "aop_fleet_operators": ["ed25519:GIThhR6LwEMdBJr3i+eBiHHrMa3doSvPyN00yhobPcQ="],
             "aop_enforce_sites": ["example.com"],
             "aop_enforce_retries": 12,
         }}});
@@ -93,6 +108,26 @@ impl Play<'_> {
             let status: serde_json::Value = serde_json::from_str(&host.run("aop status --json")?)?;
             ensure!(status["mode"] == "observe" && !status["daemon"].is_null(), "{status}");
             host.run("systemctl is-enabled aop.service aop-early.service")?;
+        }
+        Ok(())
+    }
+
+    /// All hosts report to their fleet, and root alone may read their keys.
+    pub(super) fn reports(&self) -> Result<()> {
+        for host in self.hosts {
+            let begun = Instant::now();
+            loop {
+                let status: serde_json::Value =
+                    serde_json::from_str(&host.run("aop status --json")?)?;
+                let link = &status["fleet"];
+                if link["state"] == "reporting" && link["name"] == host.release() {
+                    break;
+                }
+                ensure!(begun.elapsed() < PATIENCE, "{} does not report: {link}", host.release());
+                thread::sleep(Duration::from_millis(500));
+            }
+            let owner = host.run("stat --format=%a:%U:%G /etc/aop/fleet/host.key")?;
+            ensure!(owner.trim() == "600:root:root", "{} has a key of {owner}", host.release());
         }
         Ok(())
     }
