@@ -1,5 +1,5 @@
 //! A fleet: hosts that report to etcd, and the operator who reads there. Each test has an etcd of
-//! its own. Whatever happens to etcd, the good peer is served.
+//! its own. The good peer is served through every fault of etcd.
 
 use std::cell::Cell;
 use std::time::Duration;

@@ -2,7 +2,8 @@
 //!
 //! A process without privilege ([`run_process`]) keeps the connection to etcd and parses its
 //! answers; the [`FleetClient`] starts it. Nothing that serves or guards waits for it. etcd is not
-//! trusted: whoever holds it can hide reports and show false ones, and cannot weaken a host.
+//! trusted: an attacker who holds it can hide reports and show false ones, and cannot weaken a
+//! host.
 //!
 //! [`host_report()`] sums a host up, within [`MAX_REPORT`] bytes; [`fleet_report()`] and
 //! [`fleet_identities()`] make what an operator reads of all hosts. These are pure functions.

@@ -1,4 +1,4 @@
-//! Reads what all hosts have written, in pages, all in one state of etcd. Whatever is not of its
+//! Reads what all hosts have written, in pages, all in one state of etcd. A value of another
 //! form is told as such, and never stops the reading.
 
 use aop_api::OriginReport;

@@ -1,4 +1,4 @@
-//! The report of this host: its status, summed up and bounded. What does not fit is counted.
+//! The report of this host: its status, summed up and bounded. Further entries are counted.
 
 use std::collections::BTreeMap;
 

@@ -10,7 +10,7 @@ use crate::{
     OverviewState, PendingMode, ReasonSum,
 };
 
-/// What a host says of itself. Its lists are bounded; what does not fit is counted.
+/// The report of a host on itself. Its lists are bounded; further entries are counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OriginReport {
     /// The name of the host in the fleet.

@@ -1,5 +1,5 @@
-//! Whether a host obeys an order. What etcd shows is not trusted: only a signature of a key that
-//! the host names counts, once, in time, in order, for this fleet and this host.
+//! Whether a host obeys an order. etcd is not trusted: only a signature of a key that the host names
+//! counts, once, in time, in order, for this fleet and this host.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,7 +15,7 @@ pub const MAX_LIFE: Duration = Duration::from_hours(24);
 /// How far the clock of the operator may be ahead of the host's.
 const MAX_AHEAD: SignedDuration = SignedDuration::from_mins(10);
 
-/// What a host compares an order with.
+/// The facts that a host compares an order with.
 #[derive(Clone, Copy, Debug)]
 pub struct HostStanding<'a> {
     /// The fleet.
