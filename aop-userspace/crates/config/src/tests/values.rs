@@ -222,7 +222,7 @@ fn the_documented_default_of_a_key_is_what_holds_without_the_key() {
     assert!(defaults.len() > 35, "only {} were found", defaults.len());
     for (key, default) in defaults {
         let is_text = default.parse::<u32>().is_err()
-            && !default.starts_with('[')
+            && !default.starts_with(['[', '{'])
             && !["true", "false"].contains(&default.as_str());
         let value = if is_text { format!("{default:?}") } else { default };
         let (table, key) = key.rsplit_once('.').expect("a table");
@@ -234,6 +234,7 @@ fn the_documented_default_of_a_key_is_what_holds_without_the_key() {
         };
         let head = match table {
             "site" => String::new(),
+            "fleet" => "[fleet]\nendpoints = [\"http://127.0.0.1\"]\n".to_owned(),
             table => format!("[{table}]\n"),
         };
         let with = |line: &str| {
