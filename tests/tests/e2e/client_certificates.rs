@@ -64,14 +64,15 @@ fn a_version_1_certificate_is_refused() {
 
 /// The log of that refusal contains commands. They make a certificate that is served.
 #[test]
-fn the_commands_in_the_log_of_a_refusal_make_a_correct_certificate() {
+fn the_command_in_the_log_of_a_refusal_makes_a_correct_certificate() {
     on_stage(|stage| {
         let pki = &stage.lab.pki;
         let pull = Pull::by_edge(&stage.lab, IpVersion::V4);
         stage.refuses(&pull.clone().certificate(&pki.version_1()?), "certificate_version")?;
         let log = stage.daemon.log();
-        let help = log.split_once("Issue a v3 one: ").context("no help")?.1;
-        let end = help.find("leaf.pem").context("no end")? + "leaf.pem".len();
+        let help = log.split_once("one for its key: aop ").context("no help")?.1;
+        let line =
+            help.split(" --out leaf").next().context("no end")?.replace("HOST", "example.com");
 
         let dir = stage.lab.dir().join("issue");
         fs::create_dir(&dir)?;
@@ -79,8 +80,8 @@ fn the_commands_in_the_log_of_a_refusal_make_a_correct_certificate() {
         fs::copy(beside("version-1.csr"), dir.join("leaf.csr"))?;
         fs::copy(&pki.client_ca, dir.join("ca.pem"))?;
         fs::copy(beside("client-ca.key"), dir.join("ca.key"))?;
-        let mut command = Command::new("sh");
-        command.current_dir(&dir).args(["-c", &help[..end]]);
+        let mut command = Command::new(stage.daemon.program());
+        command.current_dir(&dir).args(line.split(' ')).args(["--out", "leaf"]);
         child::finish(command, &[], SOON)?.success()?;
         let issued = Credentials { certificate: dir.join("leaf.pem"), key: pki.edge.key.clone() };
         pull.certificate(&issued).must_be_served()?;
