@@ -19,6 +19,7 @@ fn report(name: &str) -> OriginReport {
         mode: ModeName::Enforce,
         overrides: Vec::new(),
         pending: None,
+        orders: Vec::new(),
         openings: 0,
         interfaces: Vec::new(),
         more_interfaces: 0,
