@@ -1,5 +1,5 @@
-//! Whether a host obeys an order. etcd is not trusted: only a signature of a key that the host names
-//! counts, once, in time, in order, for this fleet and this host.
+//! Judges orders. etcd is not trusted: only a signature of a key that the host names counts, once,
+//! in time, in order, for this fleet and this host.
 
 use std::{collections::BTreeMap, time::Duration};
 
