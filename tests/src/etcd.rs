@@ -12,7 +12,7 @@ use crate::child::{self, CommandOutput};
 use crate::pki::{Credentials, FleetPki};
 use crate::{Child, Lab, Netns, wait};
 
-/// How long an election may take on a busy machine.
+/// The time for an election on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 const CLIENT_PORT: u16 = 2379;
 const PEER_PORT: u16 = 2380;

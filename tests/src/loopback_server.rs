@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::Lab;
 
-/// How long a peer is waited for.
+/// The time to wait for a peer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(5);
 

@@ -13,7 +13,7 @@ use crate::{
     output::{count, lines, when},
 };
 
-/// How many of the sources that are dropped now are named.
+/// The most sources that are named, of those that are dropped now.
 const NAMED: usize = 5;
 
 #[derive(Args)]

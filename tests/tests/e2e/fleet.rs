@@ -16,7 +16,7 @@ mod orders;
 mod reports;
 mod waves;
 
-/// How long a report may take: an attempt every three seconds, and a busy machine.
+/// The time for a report: an attempt every three seconds, and a busy machine.
 const REPORTED: Duration = Duration::from_secs(30);
 const HOST: &str = "web-1";
 const KEY: &str = "/aop/hosts/web-1";

@@ -58,7 +58,7 @@ pub struct OrderResult {
     pub operator: String,
     /// When the host took it, by its own clock.
     pub at: Timestamp,
-    /// What became of it.
+    /// The state of the order.
     pub state: OrderState,
     /// Why it was refused; `null` where it was not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,7 +66,7 @@ pub struct OrderResult {
 }
 
 stable_names! {
-    /// What became of an order.
+    /// The state of an order on a host.
     OrderState {
         /// The host began to carry it out. If this stays, the daemon ended meanwhile.
         Begun = "begun",

@@ -63,7 +63,7 @@ impl ObeyedOrders {
         is_ready.then(|| state.taken.last().map_or(0, |taken| taken.result.serial))
     }
 
-    /// What the operator must know.
+    /// The warnings for the operator.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let state = self.state.lock();
         let ignored = state.ignored.iter().take(MAX_IGNORED).cloned();
@@ -101,10 +101,7 @@ impl Daemon {
         let (mut ignored, mut next) = (BTreeSet::new(), None);
         for signed in &stored.orders {
             match standing.judge(signed) {
-                Judgement::Obey(order) => {
-                    let operator = signed.claimed_operator().to_owned();
-                    next = next.or(Some((order, operator)));
-                }
+                Judgement::Obey(order) => next = next.or(Some((order, signed.claimed_operator()))),
                 Judgement::NotForThisHost => {}
                 Judgement::Ignore(why) => {
                     let serial = serial_of(signed);
@@ -116,8 +113,8 @@ impl Daemon {
             ignored.insert("there are more orders in etcd than this host reads at once".to_owned());
         }
         self.orders.note_ignored(ignored);
-        let Some((order, operator)) = next else { return };
-        let by = OrderedBy { serial: order.serial, operator };
+        let Some((order, Some(operator))) = next else { return };
+        let by = OrderedBy { serial: order.serial, operator: operator.to_string() };
         if self.begin(&by, &order.request) {
             let daemon = Arc::clone(self);
             let work = move || daemon.carry_out_order(&by, order.request);

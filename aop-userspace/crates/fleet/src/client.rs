@@ -49,11 +49,24 @@ pub enum PublishOutcome {
     Taken {
         /// The bytes of the report.
         bytes: usize,
-        /// What the operator must know.
+        /// The warnings for the operator.
         warning: Option<String>,
     },
     /// Another host reports under this name: why it is believed so.
     NameTaken(String),
+}
+
+impl PublishOutcome {
+    /// The same, with this warning if there is none yet.
+    #[must_use]
+    pub fn with_warning(self, text: String) -> Self {
+        match self {
+            Self::Taken { bytes, warning } => {
+                Self::Taken { bytes, warning: Some(warning.unwrap_or(text)) }
+            }
+            Self::NameTaken(why) => Self::NameTaken(why),
+        }
+    }
 }
 
 /// The orders in etcd: untrusted.

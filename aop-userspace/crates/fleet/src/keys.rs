@@ -2,22 +2,23 @@
 
 use aop_config::{FleetName, FleetPrefix};
 
-/// Where the reports are: `PREFIX/hosts/NAME`, each under the lease of its host.
+/// The place of the reports: `PREFIX/hosts/NAME`, each under the lease of its host.
 pub(crate) fn hosts(prefix: &FleetPrefix) -> String {
     format!("{prefix}/hosts/")
 }
 
-/// Where each host notes that it has reported: `PREFIX/seen/NAME`, without a lease.
+/// The place of the note that a host has reported: `PREFIX/seen/NAME`, without a lease.
 pub(crate) fn seen(prefix: &FleetPrefix) -> String {
     format!("{prefix}/seen/")
 }
 
-/// Where a host says that another one has its name: `PREFIX/claims/NAME/INSTANCE`, under a lease.
+/// The place of the note that another host has the name: `PREFIX/claims/NAME/INSTANCE`, under a
+/// lease.
 pub(crate) fn claims(prefix: &FleetPrefix) -> String {
     format!("{prefix}/claims/")
 }
 
-/// Where the orders are: `PREFIX/orders/SERIAL`, each under a lease until it ceases to count.
+/// The place of the orders: `PREFIX/orders/SERIAL`, each under a lease until it ceases to count.
 pub(crate) fn orders(prefix: &FleetPrefix) -> String {
     format!("{prefix}/orders/")
 }

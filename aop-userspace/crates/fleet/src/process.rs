@@ -21,7 +21,7 @@ use crate::{
 
 /// The time for one message, at however many endpoints. Shorter than a lease.
 const DEADLINE: Duration = Duration::from_secs(25);
-/// How long the parent waits for an answer: that, and the time to start the process.
+/// The time that the parent waits for an answer: that, and the time to start the process.
 const PATIENCE: Duration = Duration::from_secs(35);
 /// The longest answer: a page of 500 reports of 16 KiB, whose texts may take twice as much.
 const MAX_REPLY: usize = 20 * 1024 * 1024;

@@ -49,7 +49,7 @@ pub(crate) enum Rival {
     Copy,
 }
 
-/// What `PREFIX/seen/NAME` and a claim hold.
+/// The content of `PREFIX/seen/NAME` and of a claim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Seen {
     /// The instance.
@@ -70,7 +70,7 @@ pub(crate) struct Publisher {
     lease: Option<i64>,
     /// The revision of the last own write; `None` before the first, or if the name is taken.
     revision: Option<i64>,
-    /// How often in a row somebody else had changed the own report.
+    /// The changes of the own report by somebody else, in a row.
     stolen: u32,
 }
 

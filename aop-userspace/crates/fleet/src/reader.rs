@@ -44,7 +44,7 @@ pub(crate) struct FleetPage {
     pub(crate) revision: i64,
 }
 
-/// What one key holds.
+/// The content of one key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum FleetEntry {
     /// A report; `None` if it cannot be read.

@@ -29,7 +29,7 @@ const MAX_ENDS: usize = 3;
 /// The most certificates of a site.
 const MAX_IDENTITIES: usize = 4;
 
-/// What a report is made of.
+/// The facts that a report is made of.
 #[derive(Debug)]
 pub struct ReportFacts<'a> {
     /// The name of the host in the fleet.

@@ -67,7 +67,7 @@ fn site(name: &str, seen: &[(&str, u64)]) -> ReportedSite {
     }
 }
 
-/// What etcd holds: these reports, and nothing else.
+/// An etcd with these reports, and nothing else.
 fn stored(reports: Vec<OriginReport>) -> StoredFleet {
     let reports = reports.into_iter().map(|report| (name(&report.name), Some(report)));
     StoredFleet { reports: reports.collect(), ..StoredFleet::default() }

@@ -1,4 +1,4 @@
-//! What an operator sees of all hosts: the worst first, with sums.
+//! All hosts as an operator sees them: the worst first, with sums.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use crate::fits;
 /// seconds, and waits at most for a lease.
 const CLOCK_SKEW: u64 = 90;
 
-/// What etcd holds of a fleet: untrusted, of its form, with safe texts.
+/// The content of etcd for a fleet: untrusted, of its form, with safe texts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StoredFleet {
     /// The reports; `None` where one cannot be read.

@@ -98,14 +98,14 @@ impl WaveSizes {
     }
 }
 
-/// What an operator sees of a host.
+/// A host as an operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenHost {
     /// The last orders that it took, the newest last.
     pub orders: Vec<OrderResult>,
 }
 
-/// How far the hosts of a wave have come.
+/// The progress of the hosts of a wave.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WaveProgress {
     /// Hosts that have not taken the order.

@@ -78,7 +78,7 @@ pub(super) struct FleetOpenCommand {
     #[arg(long, value_name = "CIDR", value_parser = network, requires = "for")]
     #[arg(required_unless_present = "close", conflicts_with = "close")]
     from: Option<IpNet>,
-    /// How long, 24h at most
+    /// The duration, 24h at most
     #[arg(long, value_name = "TIME", value_parser = duration)]
     r#for: Option<Duration>,
     /// Close the opening for this address or network
@@ -178,7 +178,11 @@ impl Ordering {
         }
         if reporting.is_empty() && !self.dry_run {
             self.output.print(&result, |_| {
-                "no host that reports is meant: nothing was ordered\n".into()
+                if as_ordered > 0 {
+                    "nothing was ordered: all are as ordered already\n".to_owned()
+                } else {
+                    "no host that reports is meant: nothing was ordered\n".to_owned()
+                }
             })?;
             return Ok(ExitCode::from(u8::from(as_ordered == 0)));
         }

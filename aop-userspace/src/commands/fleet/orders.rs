@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use aop_api::{FleetOrders, OrderState, OrderedHost, StoredOrder};
 use aop_fleet::StoredFleet;
+use aop_types::escape_ascii;
 use clap::Args;
 
 use crate::{
@@ -28,7 +29,7 @@ impl OrdersCommand {
             let order = signed.unverified()?;
             Some(StoredOrder {
                 genuine: signed.signed_by(&config.operators).is_some(),
-                operator: signed.claimed_operator().to_owned(),
+                operator: signed.claimed_operator()?.to_string(),
                 hosts: hosts_of(order.serial, &fleet),
                 order,
             })
@@ -59,9 +60,9 @@ fn page(orders: &FleetOrders) -> String {
     for StoredOrder { order, operator, genuine, hosts } in &orders.orders {
         let request = serde_json::to_string(&order.request).unwrap_or_default();
         text.push(format!("order {}, until {}", order.serial, when(order.expires)));
-        text.push(format!("  for {}", order.hosts.names.join(", ")));
-        text.push(format!("  {request}"));
-        let operator = aop_types::escape_ascii(operator);
+        // Anybody who can write to etcd may have written it.
+        text.push(format!("  for {}", escape_ascii(&order.hosts.names.join(", "))));
+        text.push(format!("  {}", escape_ascii(&request)));
         let mark =
             if *genuine { "signed by" } else { "NOT signed by a key of fleet.operators here:" };
         text.push(format!("  {mark} {operator}"));

@@ -125,7 +125,7 @@ fn cell(text: &str, width: usize) -> String {
     if text.chars().count() <= width { text } else { shorten(text, width - 1) }
 }
 
-/// What the line of the only host has no room for.
+/// The details for which the line of the only host has no room.
 fn details(host: &FleetHost, columns: usize) -> String {
     let mut text = vec![String::new()];
     text.extend(host.reasons.iter().map(|why| format!("- {why}")));

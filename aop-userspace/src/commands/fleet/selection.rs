@@ -32,7 +32,7 @@ pub(super) struct Ordering {
     key: Option<PathBuf>,
     #[command(flatten)]
     passphrase: PassphraseFile,
-    /// How long a host may take the order, 24h at most
+    /// The time in which a host may take the order, 24h at most
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = life)]
     pub(super) valid: Duration,
     /// Only show which hosts are meant, and the orders

@@ -24,10 +24,10 @@ use crate::{
 
 /// The time between two readings of the hosts.
 const POLL: Duration = Duration::from_secs(2);
-/// How long a host may be missing, before it counts as silent: after etcd was away, the hosts need
+/// The time that a host may be missing before it counts as silent: after etcd was away, hosts need
 /// a moment to report again.
 const MISSING: Duration = Duration::from_secs(20);
-/// How long etcd may be away, before the watching ends.
+/// The time that etcd may be away before the watching ends.
 const ETCD_AWAY: Duration = Duration::from_secs(300);
 /// Attempts to find a free number.
 const ATTEMPTS: u64 = 8;
@@ -38,7 +38,7 @@ pub(super) struct Orderer {
     pub(super) file: ConfigFile,
     pub(super) config: FleetConfig,
     pub(super) secret: OperatorSecret,
-    /// How long an order counts.
+    /// The time for which an order counts.
     pub(super) valid: Duration,
 }
 

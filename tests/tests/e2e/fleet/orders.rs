@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{HOST, REPORTED, await_link, on_fleet};
 use crate::stage::Stage;
 
-/// How long an order may take, with its confirmation.
+/// The time for an order, with its confirmation.
 const ORDERED: Duration = Duration::from_secs(90);
 
 /// The private key of the operator.

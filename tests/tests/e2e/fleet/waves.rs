@@ -13,7 +13,7 @@ use super::{REPORTED, orders::make_key};
 use crate::stage::in_lab;
 
 const HOSTS: u8 = 10;
-/// How long waves over all hosts may take on a busy machine.
+/// The time for waves over all hosts on a busy machine.
 const ALL_WAVES: Duration = Duration::from_secs(240);
 
 struct Host {

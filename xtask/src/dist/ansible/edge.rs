@@ -20,7 +20,7 @@ use crate::{
 /// An address of the CDN, which the edge has.
 pub(super) const EDGE: &str = "173.245.48.7";
 pub(super) const NETWORK: &str = "aop-edge";
-/// Where the edge serves etcd.
+/// The address at which the edge serves etcd.
 pub(super) const ETCD: &str = "https://173.245.48.7:2379";
 
 /// The network, and a folder with the keys of one test. Dropping it removes both.

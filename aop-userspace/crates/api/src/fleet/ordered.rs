@@ -1,4 +1,4 @@
-//! What an operator reads of an order that was given, and of the orders that count now.
+//! The results of an order that was given, and the orders that count now, for an operator.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -67,7 +67,7 @@ pub struct StoredOrder {
 pub struct OrderedHost {
     /// Its name.
     pub host: String,
-    /// What became of the order there.
+    /// The state of the order there.
     pub state: OrderState,
     /// When the host took it, by its own clock.
     pub at: Timestamp,

@@ -104,7 +104,7 @@ pub struct ReportedInterface {
 pub struct ReportedList {
     /// `cloudflare`, `inline`, a URL or a path.
     pub source: Option<String>,
-    /// Where the list came from.
+    /// The origin of the list.
     pub origin: Option<ListOriginName>,
     /// Number of the list in force on this host.
     pub generation: u32,
@@ -148,7 +148,7 @@ pub struct ReportedIdentity {
     pub first_seen: Timestamp,
     /// When it was last seen.
     pub last_seen: Timestamp,
-    /// How often it was seen.
+    /// The pulls with it.
     pub pulls: u64,
     /// End of its validity.
     pub not_after: Timestamp,

@@ -1,4 +1,4 @@
-//! What an operator reads of all hosts of a fleet, and what one host says of its link to it.
+//! All hosts of a fleet, for an operator, and the link of one host to its fleet.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -114,7 +114,7 @@ pub struct FleetCertificate {
     pub first_seen: Timestamp,
     /// When the last host saw it last.
     pub last_seen: Timestamp,
-    /// How often all hosts saw it.
+    /// The pulls with it on all hosts.
     pub pulls: u64,
     /// The hosts that have seen it.
     pub hosts: Vec<HostPulls>,
@@ -129,7 +129,7 @@ pub struct HostPulls {
     pub host: String,
     /// When it last saw the certificate.
     pub last_seen: Timestamp,
-    /// How often.
+    /// The pulls with it.
     pub pulls: u64,
 }
 

@@ -6,8 +6,8 @@ use aop_config::Host;
 
 use crate::{ApiError, Client, HostAssociation, ZoneId};
 
-/// How long an answer counts, for each host that is asked for. A site of 100 hosts would otherwise
-/// use up the calls of five minutes in five turns of a roll.
+/// The time that an answer counts, for each host that is asked for. Otherwise a site of 100 hosts
+/// would use up the calls of five minutes in five turns of a roll.
 const COUNTS_FOR: Duration = Duration::from_secs(1);
 
 /// Hosts, each with its association.

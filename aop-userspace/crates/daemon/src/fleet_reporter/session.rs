@@ -60,10 +60,18 @@ impl Daemon {
         let Some(open) = session else { return Err(SessionError::Here("no session".into())) };
         let report = self.host_report(config, &name, &open.instance);
         let published = open.client.publish(report).and_then(|published| {
-            if let Some(last) = self.orders.reads_above() {
-                self.obey(config, &name, &open.client.orders(last)?);
+            let Some(last) = self.orders.reads_above() else { return Ok(published) };
+            match open.client.orders(last) {
+                Ok(orders) => {
+                    self.obey(config, &name, &orders);
+                    Ok(published)
+                }
+                // The report was taken all the same.
+                Err(FleetError::Etcd(why)) => {
+                    Ok(published.with_warning(format!("orders cannot be read: {why}")))
+                }
+                Err(broken) => Err(broken),
             }
-            Ok(published)
         });
         if let Err(FleetError::Launch(_) | FleetError::Broken(_)) = &published {
             *session = None;

@@ -12,7 +12,7 @@ use crate::pattern::fits;
 
 /// The longest time for which an order counts.
 pub const MAX_LIFE: Duration = Duration::from_hours(24);
-/// How far the clock of the operator may be ahead of the host's.
+/// The most by which the clock of the operator may be ahead of the host's.
 const MAX_AHEAD: SignedDuration = SignedDuration::from_mins(10);
 
 /// The facts that a host compares an order with.
@@ -49,12 +49,15 @@ pub enum OrderRefusal {
     /// The host names no operators.
     #[error("this host obeys nobody: fleet.operators is empty")]
     ObeysNobody,
+    /// It names no key.
+    #[error("it names no key of an operator")]
+    NoKey,
     /// The key is not one of the host's.
     #[error("its key {0} is not in fleet.operators of this host")]
-    UnknownOperator(String),
+    UnknownOperator(OperatorKey),
     /// The signature does not fit.
     #[error("its signature does not fit: it was altered, or {0} did not sign it")]
-    WrongSignature(String),
+    WrongSignature(OperatorKey),
     /// A known operator signed something that this version does not know.
     #[error("this version of aop does not know it: {0}")]
     Unknown(String),
@@ -99,10 +102,10 @@ impl HostStanding<'_> {
         if self.operators.is_empty() {
             return Err(OrderRefusal::ObeysNobody);
         }
-        let operator = || signed.claimed_operator().to_owned();
         let text = signed.verified(self.operators).map_err(|why| match why {
-            Unverified::UnknownOperator => OrderRefusal::UnknownOperator(operator()),
-            Unverified::WrongSignature => OrderRefusal::WrongSignature(operator()),
+            Unverified::NoKey => OrderRefusal::NoKey,
+            Unverified::UnknownOperator(key) => OrderRefusal::UnknownOperator(key),
+            Unverified::WrongSignature(key) => OrderRefusal::WrongSignature(key),
         })?;
         let order: Order =
             serde_json::from_str(text).map_err(|error| OrderRefusal::Unknown(error.to_string()))?;

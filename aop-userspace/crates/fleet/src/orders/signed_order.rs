@@ -104,20 +104,21 @@ impl SignedOrder {
         Some(Self { order: text(order)?, operator: text(operator)?, signature: text(signature)? })
     }
 
-    /// The operator who is said to have signed it.
+    /// The operator who is said to have signed it; `None` if that is no key.
     #[must_use]
-    pub fn claimed_operator(&self) -> &str {
-        &self.operator
+    pub fn claimed_operator(&self) -> Option<OperatorKey> {
+        self.operator.parse().ok()
     }
 
     /// The text of the order, if one of `operators` signed it.
     pub(crate) fn verified(&self, operators: &[OperatorKey]) -> Result<&str, Unverified> {
-        let key = operators.iter().find(|key| key.to_string() == self.operator);
-        let key = key.ok_or(Unverified::UnknownOperator)?;
+        let claimed = self.claimed_operator().ok_or(Unverified::NoKey)?;
+        let key = operators.iter().find(|key| **key == claimed);
+        let key = key.ok_or(Unverified::UnknownOperator(claimed))?;
         let signature = BASE64.decode(self.signature.as_bytes()).unwrap_or_default();
         UnparsedPublicKey::new(&ED25519, key.as_bytes())
             .verify(&message(&self.order), &signature)
-            .map_err(|_| Unverified::WrongSignature)?;
+            .map_err(|_| Unverified::WrongSignature(claimed))?;
         Ok(&self.order)
     }
 
@@ -137,8 +138,9 @@ impl SignedOrder {
 /// Why nobody is known to have signed an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unverified {
-    UnknownOperator,
-    WrongSignature,
+    NoKey,
+    UnknownOperator(OperatorKey),
+    WrongSignature(OperatorKey),
 }
 
 fn message(order: &str) -> Vec<u8> {

@@ -82,7 +82,7 @@ fn a_foreign_altered_or_unsigned_order_is_ignored() {
     let (ours, foreign) = (secret(), secret());
     let host = Host::obeying(&[&ours]);
     let refusal = host.ignores(&signed(&order(), &foreign));
-    assert_eq!(refusal, OrderRefusal::UnknownOperator(foreign.public_key().to_string()));
+    assert_eq!(refusal, OrderRefusal::UnknownOperator(foreign.public_key()));
     assert_eq!(
         Host::obeying(&[]).ignores(&signed(&order(), &ours)),
         OrderRefusal::ObeysNobody,
@@ -95,16 +95,18 @@ fn a_foreign_altered_or_unsigned_order_is_ignored() {
         assert_ne!(altered, text, "{from}");
         SignedOrder::from_bytes(altered.as_bytes()).expect("the form of an order")
     };
-    let (foreign, ours) = (foreign.public_key().to_string(), ours.public_key().to_string());
+    let (foreign, ours) = (foreign.public_key(), ours.public_key());
     for altered in [
         altered("enforce", "observe"),
         altered("web-*", "*"),
         altered(":17", ":18"),
         altered("\"signature\":\"", "\"signature\":\"AAAA"),
     ] {
-        assert_eq!(host.ignores(&altered), OrderRefusal::WrongSignature(ours.clone()));
+        assert_eq!(host.ignores(&altered), OrderRefusal::WrongSignature(ours));
     }
-    let claimed = altered(&ours, &foreign);
+    let no_key = altered(&ours.to_string(), "root\\u001b[31m");
+    assert_eq!(host.ignores(&no_key), OrderRefusal::NoKey);
+    let claimed = altered(&ours.to_string(), &foreign.to_string());
     assert_eq!(host.ignores(&claimed), OrderRefusal::UnknownOperator(foreign));
 }
 

@@ -1,4 +1,4 @@
-//! What the other hosts of a fleet have seen, for a roll that waits for them.
+//! The certificates that the other hosts of a fleet have seen, for a roll that waits for them.
 
 use std::time::Duration;
 

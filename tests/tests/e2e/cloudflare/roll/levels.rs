@@ -193,7 +193,7 @@ fn undo_at_each_step_brings_back_what_was_before() {
                     } else {
                         scene.reset()?
                     }
-                    // Where the zone is on already, nothing has to be switched.
+                    // Nothing has to be switched in a zone that is on already.
                     let is_whole = step == "active" && !global;
                     let mut more = vec!["--wait", if is_whole { "1m" } else { "2s" }];
                     match step {
