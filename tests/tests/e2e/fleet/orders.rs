@@ -126,6 +126,11 @@ fn a_replayed_altered_foreign_or_malformed_order_does_nothing_and_is_told() {
         etcd.put(&later(3), &genuine.replace(own, &foreign))?;
         await_warning(stage, "is not in fleet.operators")?;
         etcd.put(&later(4), "no order")?;
+        let coloured = genuine.replace(r#"[\"*\"]"#, r#"[\"\\u001b[31m\"]"#);
+        ensure!(coloured != genuine, "{genuine}");
+        etcd.put(&later(5), &coloured)?;
+        let page = stage.daemon.must_run("fleet orders")?;
+        ensure!(page.contains("[31m") && !page.contains('\u{1b}'), "{page:?}");
         super::await_next_report(stage)?;
         ensure!(mode(stage)? == "enforce", "a bad order was obeyed: {}", stage.daemon.log());
 
