@@ -47,6 +47,8 @@ pub(crate) async fn write(
     let key = keys::order(prefix, serial);
     let lease = etcd.grant(seconds).await?;
     let absent = Compare { key: &key, revision: 0 };
-    let put = vec![Operation::Put { key: &key, value, lease }];
-    Ok(etcd.transaction(Some(absent), put, Vec::new()).await?.met)
+    let put = vec![Operation::Put { key: &key, value: value.clone(), lease }];
+    let answer = etcd.transaction(Some(absent), put, vec![Operation::Get(&key)]).await?;
+    // A call whose answer was lost is made again, and finds what it wrote.
+    Ok(answer.met || answer.read.iter().any(|found| found.value == value))
 }
