@@ -53,11 +53,7 @@ impl CreateCommand {
             Some(host) => aop_ca::default_ca_name(host),
             None => aop_ca::DEFAULT_CA_NAME.to_owned(),
         });
-        let encrypted = self.passphrase || self.passphrase_file.is_given();
-        let passphrase = match encrypted {
-            true => Some(self.passphrase_file.for_new_key(&files.path("key"))?),
-            false => None,
-        };
+        let passphrase = self.passphrase_file.for_new_key(self.passphrase, &files.path("key"))?;
         let key = PrivateKey::generate(self.kind.algorithm)?;
         let order = CaOrder { name, hosts: self.hosts, days: self.days };
         let pem = aop_ca::create(&order, &key, Timestamp::now()).context("no CA was made")?;
@@ -72,7 +68,7 @@ impl CreateCommand {
             certificate_file: Some(certificate_file),
             key_file: Some(key_file),
             request_file: None,
-            encrypted,
+            encrypted: passphrase.is_some(),
             shortened: false,
             certificate: Some(document::made(&pem, &[known])?),
         };

@@ -30,10 +30,6 @@ pub(in crate::commands) struct PassphraseFile {
 }
 
 impl PassphraseFile {
-    pub(in crate::commands) fn is_given(&self) -> bool {
-        self.passphrase_file.is_some()
-    }
-
     /// Reads the private key of a CA in `file`, with its passphrase if it has one.
     pub(super) fn open(&self, file: &Path) -> anyhow::Result<PrivateKey> {
         self.read_key(file, |text, ask| PrivateKey::from_pem(text, ask))
@@ -62,8 +58,16 @@ impl PassphraseFile {
         })
     }
 
-    /// The passphrase for a new key, which `file` will hold.
-    pub(in crate::commands) fn for_new_key(&self, file: &Path) -> anyhow::Result<Passphrase> {
+    /// The passphrase for a new key, which `file` will hold; `None` if it is neither `wanted` nor
+    /// given.
+    pub(in crate::commands) fn for_new_key(
+        &self,
+        wanted: bool,
+        file: &Path,
+    ) -> anyhow::Result<Option<Passphrase>> {
+        if !wanted && self.passphrase_file.is_none() {
+            return Ok(None);
+        }
         let passphrase = match self.stored()? {
             Some(passphrase) => passphrase,
             None => ask_twice(file)?,
@@ -71,7 +75,7 @@ impl PassphraseFile {
         if passphrase.as_bytes().len() < Passphrase::LEAST {
             bail!("the passphrase has less than {} bytes: choose a longer one", Passphrase::LEAST);
         }
-        Ok(passphrase)
+        Ok(Some(passphrase))
     }
 
     /// The one from a file or a credential.

@@ -50,17 +50,13 @@ impl KeyCommand {
 impl KeyCreateCommand {
     fn run(self) -> anyhow::Result<ExitCode> {
         let mut files = self.out.choose(NAME, &["key"])?;
-        let encrypted = self.passphrase || self.passphrase_file.is_given();
-        let passphrase = match encrypted {
-            true => Some(self.passphrase_file.for_new_key(&files.path("key"))?),
-            false => None,
-        };
+        let passphrase = self.passphrase_file.for_new_key(self.passphrase, &files.path("key"))?;
         let secret = OperatorSecret::generate()?;
         let key_file = files.write_key(&secret.to_pem(passphrase.as_ref())?)?;
         let made = OperatorKeyMade {
             key_file: key_file.display().to_string(),
             operator: secret.public_key().to_string(),
-            encrypted,
+            encrypted: passphrase.is_some(),
         };
         self.output.print(&made, page)?;
         Ok(ExitCode::SUCCESS)
