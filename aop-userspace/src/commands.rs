@@ -93,7 +93,7 @@ verbs! {
     Prefixes(prefixes::PrefixesCommand),
     /// Compare what Cloudflare says about origin pulls with this host
     Cloudflare(cloudflare::CloudflareCommand),
-    /// Show all hosts that report to one etcd, and which certificate arrives where
+    /// Show all hosts that report to one etcd, and give them orders
     Fleet(fleet::FleetCommand),
     /// Hand over to a new process of the installed program without cutting a connection
     Upgrade(upgrade::UpgradeCommand),
