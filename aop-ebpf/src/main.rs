@@ -41,8 +41,13 @@ fn aop(ctx: XdpContext) -> u32 {
     let counted = maps::count(tally, length);
     let action = verdict.action(mode);
     if action != Action::Pass {
-        events::sample(&packet, tally, length, counted);
-        strangers::record(&facts, mode, tally);
+        let stands_for = events::examined(counted);
+        if let Some(drops) = stands_for {
+            events::sample(&packet, tally, length, counted, drops);
+        }
+        if stands_for.is_some() || mode == Mode::Observe {
+            strangers::record(&facts, mode, tally);
+        }
     }
     match action {
         Action::Pass | Action::WouldDrop => XDP_PASS,

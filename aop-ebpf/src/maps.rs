@@ -23,15 +23,12 @@ use aya_ebpf::{
 use crate::{
     log,
     pinned::{
-        BUDGETS, GUARDED, HOST_BUDGET, LOCALS, LOST, MODES, NETWORKS, PEERS, PEERS_HINTS,
-        PREFIXES_V4_A, PREFIXES_V4_B, PREFIXES_V6_A, PREFIXES_V6_B, PROBATION, PROBATION_HINTS,
-        SAMPLING, SEEN_STRANGERS, SETTINGS, STRANGERS, TABLE, VERDICTS,
+        BUDGETS, GUARDED, HOST_BUDGET, LOCALS, MODES, NETWORKS, PEERS, PEERS_HINTS, PREFIXES_V4_A,
+        PREFIXES_V4_B, PREFIXES_V6_A, PREFIXES_V6_B, PROBATION, PROBATION_HINTS, SEEN_STRANGERS,
+        SETTINGS, STRANGERS, TABLE, VERDICTS,
     },
-    unpinned::{AtTick, CLOCK, RECORDED, REPORTED},
+    unpinned::{AtTick, CLOCK, RECORDED},
 };
-
-/// Drops that a CPU reports in a tick: 3,200 a second or more, by the HZ of the kernel.
-const REPORTED_IN_A_TICK: u64 = 32;
 
 /// The slot of the interface that this instance of the program serves. The loader sets it.
 #[unsafe(no_mangle)]
@@ -230,53 +227,33 @@ pub(crate) fn slot() -> u32 {
 #[inline(always)]
 pub(crate) fn count(tally: Tally, bytes: u64) -> u64 {
     let index = slot() * Tally::COUNT + tally.index();
-    if let Some(counter) = VERDICTS.get_ptr_mut(index) {
-        // SAFETY: the pointer is to the value of this CPU. No other run of the program shares it,
-        // as long as no other packet preempts this one on the same CPU.
-        let counter = unsafe { &mut *counter };
-        counter.packets += 1;
-        counter.bytes += bytes;
-        return counter.packets;
-    }
-    0
+    let Some(counter) = of_this_cpu(VERDICTS.get_ptr_mut(index)) else { return 0 };
+    counter.packets += 1;
+    counter.bytes += bytes;
+    counter.packets
 }
 
-/// One in so many drops of a reason is reported; 0 for none.
+/// The value of a per-CPU map.
 #[inline(always)]
-pub(crate) fn sampling() -> u32 {
-    SAMPLING.get(0).copied().unwrap_or(0)
+pub(crate) fn of_this_cpu<'a, T>(value: Option<*mut T>) -> Option<&'a mut T> {
+    // SAFETY: the pointer is to the value of this CPU, which stays valid while the program runs. No
+    // other run of the program shares it, as long as no other packet preempts this one on the same
+    // CPU; and each is asked for once at a time.
+    value.map(|value| unsafe { &mut *value })
 }
 
-/// Whether this CPU has reported as many drops in this tick as it may. Counts one more.
+/// The kernel's tick. The verifier makes one load of it.
 #[inline(always)]
-pub(crate) fn is_over_event_limit() -> bool {
+pub(crate) fn tick() -> u64 {
     // SAFETY: the helper takes nothing and returns a number.
-    let now = unsafe { bpf_jiffies64() };
-    let Some(reported) = REPORTED.get_ptr_mut(0) else { return true };
-    // SAFETY: the pointer is to the value of this CPU.
-    let reported = unsafe { &mut *reported };
-    if reported.tick != now {
-        *reported = AtTick { tick: now, figure: 0 };
-    }
-    reported.figure += 1;
-    reported.figure > REPORTED_IN_A_TICK
-}
-
-/// Counts a drop that could not be reported.
-#[inline(always)]
-pub(crate) fn count_lost() {
-    if let Some(lost) = LOST.get_ptr_mut(0) {
-        // SAFETY: the pointer is to the value of this CPU.
-        unsafe { *lost += 1 };
-    }
+    unsafe { bpf_jiffies64() }
 }
 
 /// Whether no stranger of this one's place was recorded in this tick. Then this one is. Two CPUs at
 /// once may both get the turn.
 #[inline(always)]
 pub(crate) fn takes_turn(stranger: StrangerKey) -> bool {
-    // SAFETY: the helper takes nothing and returns a number.
-    let now = unsafe { bpf_jiffies64() };
+    let now = tick();
     let Some(recorded) = RECORDED.get_ptr_mut(turn(stranger)) else { return false };
     // SAFETY: the value stays valid while the program runs. Other CPUs may write to it too.
     if unsafe { *recorded } == now {
@@ -388,11 +365,8 @@ pub(crate) fn nanos() -> u64 {
 /// Milliseconds of the same clock.
 #[inline(always)]
 pub(crate) fn millis() -> u64 {
-    // SAFETY: the helper takes nothing and returns a number.
-    let tick = unsafe { bpf_jiffies64() };
-    let Some(clock) = CLOCK.get_ptr_mut(0) else { return nanos() / NANOS_IN_MILLI };
-    // SAFETY: the pointer is to the value of this CPU.
-    let clock = unsafe { &mut *clock };
+    let (tick, clock) = (tick(), of_this_cpu(CLOCK.get_ptr_mut(0)));
+    let Some(clock) = clock else { return nanos() / NANOS_IN_MILLI };
     if clock.tick != tick {
         *clock = AtTick { tick, figure: nanos() / NANOS_IN_MILLI };
     }

@@ -11,9 +11,9 @@ use aya_ebpf::{
 #[btf_map]
 pub(crate) static CLOCK: PerCpuArray<AtTick, 1> = PerCpuArray::new();
 
-/// The drops that this CPU has reported in a tick.
+/// The drops of this CPU in a tick.
 #[btf_map]
-pub(crate) static REPORTED: PerCpuArray<AtTick, 1> = PerCpuArray::new();
+pub(crate) static IN_TICK: PerCpuArray<DropsInTick, 1> = PerCpuArray::new();
 
 /// The tick in which a stranger of each place was last recorded.
 #[btf_map]
@@ -25,4 +25,14 @@ pub(crate) static RECORDED: Array<u64, TURNS> = Array::new();
 pub(crate) struct AtTick {
     pub(crate) tick: u64,
     pub(crate) figure: u64,
+}
+
+/// Drops in one tick of the kernel.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct DropsInTick {
+    pub(crate) tick: u64,
+    pub(crate) drops: u64,
+    /// Those of them that were reported.
+    pub(crate) reported: u64,
 }

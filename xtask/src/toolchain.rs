@@ -144,6 +144,9 @@ impl Toolchain {
         [
             format!("-Clinker={}", self.linker.display()),
             "-Clink-arg=--btf".to_owned(),
+            // The jumps of Linux 4.14. With the 32-bit instructions of v3 the program is no faster,
+            // and the verifier walks a quarter more.
+            "-Ctarget-cpu=v2".to_owned(),
             "-Cdebuginfo=2".to_owned(),
             // aya-ebpf selects the host's register layout by this name.
             format!("--cfg=bpf_target_arch=\"{}\"", env::consts::ARCH),

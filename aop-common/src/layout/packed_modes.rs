@@ -17,9 +17,16 @@ pub struct PackedModes {
     slots: [u32; SLOTS as usize],
     /// A [`Mode`].
     general: u32,
-    /// 1 if the mode of some port enforces, else 0.
-    enforced_somewhere: u32,
+    /// [`NO_PORT`], [`SOME_PORT`] or [`EVERYWHERE`].
+    enforced: u32,
 }
+
+/// No port has enforce as its own mode.
+const NO_PORT: u32 = 0;
+/// Some port has, and something observes.
+const SOME_PORT: u32 = 1;
+/// Nothing observes. Then one look is enough.
+const EVERYWHERE: u32 = 2;
 
 impl PackedModes {
     /// The mode `general` everywhere.
@@ -30,23 +37,42 @@ impl PackedModes {
             observed: Ports::NONE,
             slots: [0; SLOTS as usize],
             general: general as u32,
-            enforced_somewhere: 0,
+            enforced: match general {
+                Mode::Observe => NO_PORT,
+                Mode::Enforce => EVERYWHERE,
+            },
         }
     }
 
     /// Gives `port` a mode of its own.
     pub fn set_port(&mut self, port: u16, mode: Mode) {
         self.own.insert(port);
-        match mode {
-            Mode::Observe => self.observed.insert(port),
-            Mode::Enforce => self.enforced_somewhere = 1,
+        if mode == Mode::Observe {
+            self.observed.insert(port);
         }
+        self.enforced = self.enforced_now();
     }
 
     /// Gives the interface of `slot` a mode of its own.
     pub fn set_slot(&mut self, slot: u32, mode: Mode) {
         if let Some(own) = self.slots.get_mut(slot as usize) {
             *own = (mode as u32).wrapping_add(1);
+        }
+        self.enforced = self.enforced_now();
+    }
+
+    fn enforced_now(&self) -> u32 {
+        let ports = || self.own.0.iter().zip(&self.observed.0);
+        let observing = (Mode::Observe as u32).wrapping_add(1);
+        if self.general() == Mode::Enforce
+            && ports().all(|(_, observed)| *observed == 0)
+            && !self.slots.contains(&observing)
+        {
+            EVERYWHERE
+        } else if ports().any(|(own, observed)| own & !observed != 0) {
+            SOME_PORT
+        } else {
+            NO_PORT
         }
     }
 
@@ -56,9 +82,12 @@ impl PackedModes {
     #[inline(always)]
     #[must_use]
     pub fn mode(&self, slot: u32, port: Option<u16>) -> Mode {
+        if self.enforced == EVERYWHERE {
+            return Mode::Enforce;
+        }
         let own = match port {
             Some(port) => self.of_port(port),
-            None if self.enforced_somewhere != 0 => Some(Mode::Enforce),
+            None if self.enforced != NO_PORT => Some(Mode::Enforce),
             None => None,
         };
         own.or_else(|| self.of_slot(slot)).unwrap_or(self.general())
@@ -118,6 +147,23 @@ mod tests {
         assert_eq!((modes.mode(0, None), modes.mode(1, None)), OBSERVE_THEN_ENFORCE);
         modes.set_port(8443, Mode::Enforce);
         assert_eq!((modes.mode(0, None), modes.mode(1, None)), (Mode::Enforce, Mode::Enforce));
+    }
+
+    #[test]
+    fn where_all_enforces_each_exception_counts_from_the_moment_it_is_made() {
+        let all = PackedModes::all(Mode::Enforce);
+        assert_eq!(all.enforced, EVERYWHERE);
+        let mut port = all;
+        port.set_port(443, Mode::Enforce);
+        assert_eq!(port.enforced, EVERYWHERE);
+        port.set_port(8443, Mode::Observe);
+        assert_eq!((port.mode(0, Some(8443)), port.mode(0, Some(443))), OBSERVE_THEN_ENFORCE);
+        assert_eq!(port.enforced, SOME_PORT);
+        let mut slot = all;
+        slot.set_slot(1, Mode::Observe);
+        assert_eq!((slot.mode(1, Some(443)), slot.mode(0, Some(443))), OBSERVE_THEN_ENFORCE);
+        slot.set_slot(1, Mode::Enforce);
+        assert_eq!(slot.enforced, EVERYWHERE);
     }
 
     #[test]

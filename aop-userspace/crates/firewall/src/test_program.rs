@@ -12,6 +12,7 @@ use aop_common::{
 use aop_types::monotonic_seconds;
 use aya::{
     Ebpf,
+    maps::RingBuf,
     programs::{TestRun, TestRunOptions},
 };
 
@@ -123,6 +124,29 @@ impl TestProgram {
     pub fn take_strangers(&mut self) -> Result<StrangerReader, FirewallError> {
         let map = self.ebpf.take_map("SEEN_STRANGERS").ok_or(FirewallError::NoObject)?;
         StrangerReader::of(map)
+    }
+
+    /// Starts sampling: of each reason one drop in `every`, a power of two.
+    ///
+    /// # Errors
+    /// The kernel refuses to write.
+    pub fn sample_drops(&mut self, every: u32) -> Result<(), FirewallError> {
+        self.maps.sample(every)
+    }
+
+    /// The sampled drops that were reported since the last call, and all that were lost so far.
+    ///
+    /// # Errors
+    /// The kernel refuses to read.
+    pub fn sampled_drops(&mut self) -> Result<(u64, u64), FirewallError> {
+        let map = self.ebpf.map_mut("DROPS").ok_or(FirewallError::NoObject)?;
+        let mut events =
+            RingBuf::try_from(map).map_err(|error| FirewallError::kernel("open DROPS", &error))?;
+        let mut reported = 0;
+        while events.next().is_some() {
+            reported += 1;
+        }
+        Ok((reported, self.maps.lost()?))
     }
 
     /// How many instructions the verifier has walked.

@@ -96,6 +96,44 @@ fn enforcing_records_a_stranger_and_in_a_flood_about_one_packet_in_a_tick() {
 }
 
 #[test]
+fn a_source_that_sends_seldom_is_recorded_while_another_one_floods() {
+    in_a_host_that_forwards(Forwarding::Off, |ifindex| {
+        let Scene { v4, guarded, .. } = Scene::FIXED;
+        let mut trial = trial(Mode::Enforce);
+        let mut reader = trial.take_strangers().expect("a map");
+        let syn = |source| Ipv4::between(source, v4.origin).tcp(&Tcp::syn(guarded));
+        let (flood, monitor) = (syn([203, 0, 113, 9]), syn([192, 0, 2, 200]));
+        for _ in 0..64 {
+            trial.repeat(&flood, ifindex, 2_000).expect("runs");
+            trial.repeat(&monitor, ifindex, 1).expect("runs");
+        }
+        let seen = sent(&mut reader);
+        let monitored = seen[&id([192, 0, 2, 200], Some(guarded))].packets;
+        assert!((1..=64).contains(&monitored), "{monitored} of 64");
+    });
+}
+
+#[test]
+fn the_sampled_drops_of_a_flood_are_reported_or_counted_as_lost() {
+    const SENT: u64 = 400_000;
+    in_a_host_that_forwards(Forwarding::Off, |ifindex| {
+        let Scene { v4, guarded, .. } = Scene::FIXED;
+        let mut trial = trial(Mode::Enforce);
+        let frame = Ipv4::between(v4.stranger, v4.origin).tcp(&Tcp::syn(guarded));
+        for every in [1, 4, 16, 64] {
+            let before = trial.sampled_drops().expect("read").1;
+            trial.sample_drops(every).expect("written");
+            trial.repeat(&frame, ifindex, SENT as u32).expect("runs");
+            trial.sample_drops(0).expect("written");
+            let (reported, lost) = trial.sampled_drops().expect("read");
+            let (all, due) = (reported + lost - before, SENT / u64::from(every));
+            assert!(reported > 0, "one in {every}: {lost} lost");
+            assert!(all.abs_diff(due) <= due / 20, "one in {every}: {reported} and {lost} lost");
+        }
+    });
+}
+
+#[test]
 fn a_flood_of_sources_takes_bounded_room_and_a_known_source_is_counted_all_the_same() {
     in_a_host_that_forwards(Forwarding::Off, |ifindex| {
         let Scene { v4, guarded, .. } = Scene::FIXED;
