@@ -3,15 +3,17 @@
 # and writes orders. etcd knows both by the common names of their certificates.
 #
 #   etcd-roles.sh PREFIX host NAME        once for each host
+#   etcd-roles.sh PREFIX group NAME       for a certificate that several hosts share
 #   etcd-roles.sh PREFIX operator NAME    once for each operator
 #   etcd-roles.sh PREFIX enable           at the end: from now on, etcd asks for roles
 #
-# PREFIX is fleet.prefix, such as /aop; NAME is fleet.name of a host. etcdctl takes endpoints and
+# PREFIX is fleet.prefix, such as /aop; NAME is fleet.name of a host, or the common name of the
+# other certificates. Hosts of a group may write each other's keys. etcdctl takes endpoints and
 # certificate from its environment: ETCDCTL_ENDPOINTS, ETCDCTL_CACERT, ETCDCTL_CERT, ETCDCTL_KEY.
 # After `enable`, the certificate must have the common name root. Each call may be repeated.
 set -eu
 export ETCDCTL_API=3
-usage="usage: etcd-roles.sh PREFIX host|operator NAME, or etcd-roles.sh PREFIX enable"
+usage="usage: etcd-roles.sh PREFIX host|group|operator NAME, or etcd-roles.sh PREFIX enable"
 prefix="${1:?$usage}"
 what="${2:?$usage}"
 
@@ -35,6 +37,16 @@ host)
     grant "$role" read "$prefix/orders/" --prefix
     add user "$name" --no-password
     etcdctl user grant-role "$name" "$role"
+    ;;
+group)
+    name="${3:?$usage}"
+    add role aop-group
+    for keys in hosts seen claims; do
+        grant aop-group readwrite "$prefix/$keys/" --prefix
+    done
+    grant aop-group read "$prefix/orders/" --prefix
+    add user "$name" --no-password
+    etcdctl user grant-role "$name" aop-group
     ;;
 operator)
     name="${3:?$usage}"

@@ -101,7 +101,15 @@ fn with_the_roles_of_the_script_a_host_writes_its_own_keys_alone() {
         etcd.script(&["sh", script, "/aop", "operator", "oncall"])?;
         etcd.script(&["sh", script, "/aop", "host", "web-9"])?;
         etcd.script(&["sh", script, "/aop", "host", HOST])?;
+        let node = etcd.pki.user("nodes")?;
+        etcd.script(&["sh", script, "/aop", "group", "nodes"])?;
         etcd.script(&["sh", script, "/aop", "enable"])?;
+        for of_group in ["/aop/hosts/web-7", "/aop/seen/web-7", "/aop/claims/web-7/a"] {
+            etcd.etcdctl_as(&node, &["put", of_group, "x"])?.success()?;
+            etcd.etcdctl_as(&node, &["del", of_group])?.success()?;
+        }
+        let refused = etcd.etcdctl_as(&node, &["put", "/aop/orders/1", "x"])?;
+        ensure!(refused.errors.contains("permission denied"), "{refused:?}");
         let put = |name: &str| etcd.etcdctl_as(&host, &["put", name, "x"]);
         for own in ["/aop/hosts/web-9", "/aop/seen/web-9", "/aop/claims/web-9/a"] {
             put(own)?.success()?;
