@@ -1,9 +1,11 @@
-//! `test`: runs all tests of the workspace in three parts, and prints one final line.
+//! `test`: runs all tests of the workspace in three parts. At the end it prints the failures and a
+//! line of counts.
 //!
 //! The kernel and e2e parts need privilege; without it, their tests are listed and counted as
 //! skipped. So are tests that need published data if `AOP_SHARED_DATA` names no folder. If no test
 //! runs, that is a failure.
 
+mod failures;
 mod outcome;
 mod targets;
 
@@ -18,6 +20,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use failures::Failures;
 pub(crate) use outcome::Outcome;
 
 use crate::{
@@ -56,17 +59,17 @@ pub(crate) fn run(part: Option<Part>, filter: &[String]) -> Result<()> {
         object::refresh()?;
     }
 
-    let mut total = Outcome::default();
+    let (mut total, mut failures) = (Outcome::default(), Failures::default());
     for part in parts {
         let start = Instant::now();
         let outcome = match &lacking {
             Some(lacking) if part.is_privileged() => part.skip(filter, lacking)?,
-            Some(_) | None => part.run(filter)?,
+            Some(_) | None => part.run(filter, &mut failures)?,
         };
         println!("== {}: {outcome} in {:.1} s", part.name(), start.elapsed().as_secs_f32());
         total += outcome;
     }
-    println!("\n{total}");
+    println!("{failures}\n{total}");
 
     if total.failed > 0 {
         bail!("failed tests: {}", total.failed);
@@ -95,7 +98,7 @@ impl Part {
         self != Self::Unit
     }
 
-    fn run(self, filter: &[String]) -> Result<Outcome> {
+    fn run(self, filter: &[String], failures: &mut Failures) -> Result<Outcome> {
         println!("== {}", self.name());
         let mut options: Vec<OsString> = filter.iter().map(OsString::from).collect();
         let mut outcome = Outcome::default();
@@ -112,7 +115,7 @@ impl Part {
             options.push("--test-threads=4".into());
         }
         for mut cargo in self.commands()? {
-            outcome += stream(cargo.arg("--").args(&options))?;
+            outcome += stream(cargo.arg("--").args(&options), failures)?;
         }
         Ok(outcome)
     }
@@ -151,7 +154,7 @@ impl Part {
 }
 
 /// Runs tests, and prints their output as it arrives.
-fn stream(cargo: &mut Command) -> Result<Outcome> {
+fn stream(cargo: &mut Command, failures: &mut Failures) -> Result<Outcome> {
     let started = cargo.stdout(Stdio::piped()).spawn();
     let mut child = started.with_context(|| format!("cannot start `{}`", command::line(cargo)))?;
     let mut outcome = Outcome::default();
@@ -160,6 +163,7 @@ fn stream(cargo: &mut Command) -> Result<Outcome> {
             let text = String::from_utf8_lossy(&text);
             println!("{text}");
             outcome += Outcome::of_result_line(&text).unwrap_or_default();
+            failures.read(&text);
         }
     }
     let status = child.wait().context("lost track of `cargo test`")?;
