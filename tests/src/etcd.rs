@@ -131,7 +131,7 @@ impl EtcdCluster {
     /// When it does not finish in time.
     pub fn etcdctl_as(&self, user: &Credentials, words: &[&str]) -> Result<CommandOutput> {
         let line: Vec<&str> = [&["etcdctl"], words].concat();
-        self.run_as(user, &line)
+        self.run_as(user, &line, &[])
     }
 
     /// Runs a script with the environment of `etcdctl`.
@@ -139,10 +139,10 @@ impl EtcdCluster {
     /// # Errors
     /// When it fails.
     pub fn script(&self, line: &[&str]) -> Result<String> {
-        Ok(self.run_as(&self.root, line)?.success()?.text())
+        Ok(self.run_as(&self.root, line, &[])?.success()?.text())
     }
 
-    fn run_as(&self, user: &Credentials, line: &[&str]) -> Result<CommandOutput> {
+    fn run_as(&self, user: &Credentials, line: &[&str], input: &[u8]) -> Result<CommandOutput> {
         let endpoints =
             self.members.iter().map(|it| format!("https://{}:{CLIENT_PORT}", it.address));
         let mut command = self.origin.command("env");
@@ -155,7 +155,7 @@ impl EtcdCluster {
             "ETCDCTL_COMMAND_TIMEOUT=3s".to_owned(),
         ]);
         command.args(line);
-        child::finish(command, &[], PATIENCE)
+        child::finish(command, input, PATIENCE)
     }
 
     /// The value of a key.
@@ -167,6 +167,21 @@ impl EtcdCluster {
         let text = done.text();
         ensure!(!text.is_empty(), "there is no key {key}");
         Ok(text.trim_end().to_owned())
+    }
+
+    /// Writes many keys, with values of printable ASCII.
+    ///
+    /// # Errors
+    /// When etcd does not answer.
+    pub fn put_all(&self, keys: &[(String, String)]) -> Result<()> {
+        // etcd takes at most 128 in one transaction. Its empty conditions come first.
+        for some in keys.chunks(100) {
+            let puts = some.iter().map(|(key, value)| format!("put {key} {value:?}\n"));
+            let lines = format!("\n{}\n\n", puts.collect::<String>());
+            let done = self.run_as(&self.root, &["etcdctl", "txn"], lines.as_bytes())?.success()?;
+            ensure!(done.text().starts_with("SUCCESS"), "{}", done.text());
+        }
+        Ok(())
     }
 
     /// Writes a key.

@@ -112,10 +112,11 @@ enum Verb {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
-    /// Run the tests of the status page, with Chromium as the browser. Needs root.
+    /// Run the tests of the pages, with Chromium as the browser. Needs root.
     ///
     /// Installs Debian's Chromium (300 MB) if it is missing. Leaves screenshots in target/page:
     /// light, dark, without colours, and at the widths of a phone, a tablet and a desktop.
+    /// Prints how long the page of a fleet takes; `AOP_PAGE_HOSTS=10000` makes a larger one.
     Page,
     /// Boot other kernels under QEMU: the kernel tests, and aop on network cards. Needs root.
     ///

@@ -134,7 +134,7 @@ pub(crate) const EDGE: [Tool; 3] = [
 
 /// The additional tools of `page`.
 pub(crate) const BROWSER: [Tool; 3] = [
-    tool("chromium", "chromium", "is the browser that shows the status page"),
+    tool("chromium", "chromium", "is the browser that shows the pages"),
     tool(
         "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
         "fonts-dejavu-core",

@@ -1,4 +1,4 @@
-//! `page`: the tests of the status page with a browser, Debian's Chromium. Not part of `ci`: the
+//! `page`: the tests of the pages with a browser, Debian's Chromium. Not part of `ci`: the
 //! browser has 300 MB.
 
 use anyhow::{Result, bail};
@@ -27,7 +27,9 @@ pub(crate) fn run() -> Result<()> {
     let folder = launch::build(Profile::Debug, &["aop"])?;
     let screenshots = workspace::target().join("page");
     let mut cargo = command::cargo("test");
-    cargo.args(["--test", "e2e", "--", "status_page", "--test-threads=2"]);
+    // With what the tests have measured.
+    let names = ["status_page", "fleet::page"];
+    cargo.args(["--test", "e2e", "--"]).args(names).args(["--test-threads=2", "--show-output"]);
     cargo.env(AOP_BIN, folder.join("aop")).env(BROWSER, browser).env(SCREENSHOTS, &screenshots);
     command::run(&mut cargo)?;
     println!("the screenshots are in {}", workspace::short(&screenshots));

@@ -9,9 +9,10 @@ mod orders;
 mod page;
 mod selection;
 mod status;
+mod table;
 mod wave_watch;
 
-use std::process::ExitCode;
+use std::{fmt, process::ExitCode};
 
 use anyhow::Context;
 use aop_config::{Config, FleetConfig};
@@ -31,6 +32,8 @@ pub(crate) struct FleetCommand {
 enum FleetVerb {
     /// Show all hosts that report, the worst first, with sums
     Status(status::FleetStatusCommand),
+    /// Serve status, certificates and orders as a live page for a browser on this host
+    Page(page::FleetPageCommand),
     /// Show which client certificate arrives at which hosts, and where it does not
     Identities(identities::FleetIdentitiesCommand),
     /// Let hosts drop packets from strangers, or with --site refuse peers without a certificate
@@ -69,6 +72,15 @@ impl HostSelection {
     }
 }
 
+/// As on the command line; empty for all hosts.
+impl fmt::Display for HostSelection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.names.iter().map(|name| format!("--host {name}"));
+        let labels = self.labels.iter().map(|(key, value)| format!("--label {key}={value}"));
+        f.write_str(&names.chain(labels).collect::<Vec<_>>().join(" "))
+    }
+}
+
 fn label(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
     pair.ok_or_else(|| "expected a label such as ring=canary".to_owned())
@@ -78,6 +90,7 @@ impl FleetCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         match self.verb {
             FleetVerb::Status(verb) => verb.run(),
+            FleetVerb::Page(verb) => verb.run(),
             FleetVerb::Identities(verb) => verb.run(),
             FleetVerb::Enforce(verb) => verb.run(),
             FleetVerb::Observe(verb) => verb.run(),

@@ -13,6 +13,7 @@ use crate::stage::{Stage, on_changed_stage};
 mod faults;
 mod names;
 mod orders;
+mod page;
 mod reports;
 mod waves;
 

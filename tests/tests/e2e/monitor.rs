@@ -1,5 +1,6 @@
 //! The monitor listener: `/healthz` tells whether aop is alive, `/readyz` whether it can serve.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -27,6 +28,33 @@ pub(crate) fn ask(stream: impl Read + Write, line: &str) -> Result<(u16, String)
     let (head, body) = exchange(stream, &format!("{line} HTTP/1.1\r\nHost: localhost\r\n\r\n"))?;
     let status = head.split(' ').nth(1).with_context(|| head.clone())?;
     Ok((status.parse()?, body))
+}
+
+/// The response to one request: its status, its header fields in lower case, and its body.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    fields: BTreeMap<String, String>,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn to(
+        stream: impl Read + Write,
+        method: &str,
+        path: &str,
+        host: &str,
+    ) -> Result<Self> {
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let (head, body) = exchange(stream, &request)?;
+        let status = head.split(' ').nth(1).with_context(|| head.clone())?.parse()?;
+        let fields = head.lines().filter_map(|line| line.split_once(": "));
+        let fields = fields.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
+        Ok(Self { status, fields: fields.collect(), body })
+    }
+
+    pub(crate) fn field(&self, name: &str) -> &str {
+        self.fields.get(name).map_or("", String::as_str)
+    }
 }
 
 /// The head and the body of the response to `request`.

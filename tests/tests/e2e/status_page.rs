@@ -1,8 +1,6 @@
 //! The status page: who gets it, under which policy, and that its data agree with the status. With
 //! a browser (`cargo xtask page`) also how it looks and behaves.
 
-use std::collections::BTreeMap;
-use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -10,39 +8,17 @@ use anyhow::{Context, Result, ensure};
 use aop_tests::{AopToml, IpVersion, Lab, Pull, client, script, wait};
 use serde_json::Value;
 
-use crate::monitor::{AT, exchange, monitored};
+use crate::monitor::{AT, Answer, monitored};
 use crate::stage::{SOON, Stage, on_changed_stage, skip};
 
 /// A subject that would run a script if the page made markup of it.
 const HOSTILE: &str = "<img src=x onerror=window.owned=1>";
 /// Names the browser, and the folder for the screenshots; set by `cargo xtask page`.
-const BROWSER: &str = "AOP_BROWSER";
-const SCREENSHOTS: &str = "AOP_SCREENSHOTS";
+pub(crate) const BROWSER: &str = "AOP_BROWSER";
+pub(crate) const SCREENSHOTS: &str = "AOP_SCREENSHOTS";
 
 fn with_page(config: &mut AopToml, _: &Lab) {
     config.tables.push("[monitor]\nlisten = \"127.0.0.1:9465\"\npage = true");
-}
-
-/// The response to one request: its status, its header fields in lower case, and its body.
-struct Answer {
-    status: u16,
-    fields: BTreeMap<String, String>,
-    body: String,
-}
-
-impl Answer {
-    fn to(stream: impl Read + Write, method: &str, path: &str, host: &str) -> Result<Self> {
-        let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
-        let (head, body) = exchange(stream, &request)?;
-        let status = head.split(' ').nth(1).with_context(|| head.clone())?.parse()?;
-        let fields = head.lines().filter_map(|line| line.split_once(": "));
-        let fields = fields.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
-        Ok(Self { status, fields: fields.collect(), body })
-    }
-
-    fn field(&self, name: &str) -> &str {
-        self.fields.get(name).map_or("", String::as_str)
-    }
 }
 
 fn ask(stage: &Stage, method: &str, path: &str, host: &str) -> Result<Answer> {

@@ -3,6 +3,7 @@
 
 mod ordered;
 mod origin_report;
+mod page;
 mod view;
 
 pub use self::{
@@ -12,6 +13,10 @@ pub use self::{
     },
     origin_report::{
         OriginReport, ReportedIdentity, ReportedInterface, ReportedList, ReportedSite,
+    },
+    page::{
+        CertificateUse, FleetCell, FleetCertificateRow, FleetEnd, FleetOrderRow, FleetOverview,
+        FleetPageData, FleetShare, WaitingHost,
     },
     view::{
         FleetCertificate, FleetHost, FleetHostState, FleetIdentities, FleetLink, FleetLinkState,

@@ -52,10 +52,11 @@ pub use explain::{
     StandingName,
 };
 pub use fleet::{
-    FleetCertificate, FleetHost, FleetHostState, FleetIdentities, FleetLink, FleetLinkState,
-    FleetModeSums, FleetOrdered, FleetOrders, FleetReport, FleetSums, HostPulls, OperatorKeyMade,
-    OrderedHost, OrderedWave, OriginReport, ReportedIdentity, ReportedInterface, ReportedList,
-    ReportedSite, StoppedHost, StoredOrder,
+    CertificateUse, FleetCell, FleetCertificate, FleetCertificateRow, FleetEnd, FleetHost,
+    FleetHostState, FleetIdentities, FleetLink, FleetLinkState, FleetModeSums, FleetOrderRow,
+    FleetOrdered, FleetOrders, FleetOverview, FleetPageData, FleetReport, FleetShare, FleetSums,
+    HostPulls, OperatorKeyMade, OrderedHost, OrderedWave, OriginReport, ReportedIdentity,
+    ReportedInterface, ReportedList, ReportedSite, StoppedHost, StoredOrder, WaitingHost,
 };
 pub use handover::{Release, UpgradeResult};
 pub use identities::{IdentityLevel, RollMark, SeenIdentities, SeenIdentity, SiteIdentities};

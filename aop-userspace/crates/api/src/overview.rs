@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionName, DaemonReport, Expiry, HealthLevel, InterfaceStatus, MAX_EXPIRIES, ModeName,
-    Opening, PendingMode, Predecessor, PrefixStatus, RefusalCount, RefusedPeer, SeenIdentity,
-    Status, StrangerStatus, UpstreamReport, VerdictCount, names::stable_names,
+    ActionName, DaemonReport, Expiry, FleetLink, HealthLevel, InterfaceStatus, MAX_EXPIRIES,
+    ModeName, Opening, PendingMode, Predecessor, PrefixStatus, RefusalCount, RefusedPeer,
+    SeenIdentity, Status, StrangerStatus, UpstreamReport, VerdictCount, names::stable_names,
 };
 
 /// The most rows of a list.
@@ -88,6 +88,8 @@ pub struct Overview {
     pub identities: Listed<SeenIdentity>,
     /// The next expiries, the soonest first.
     pub ends: Listed<Expiry>,
+    /// The link to the fleet; `null` if there is no `[fleet]`.
+    pub fleet: Option<FleetLink>,
 }
 
 stable_names! {
@@ -190,6 +192,7 @@ impl Overview {
             identities: Listed::first(identities).each(cut_identity),
             ends: Listed::first_of(status.ends, MAX_EXPIRIES)
                 .each(|it| [&mut it.site, &mut it.subject, &mut it.file].into_iter().for_each(cut)),
+            fleet: status.fleet.map(safe_link),
         }
     }
 }
@@ -199,7 +202,9 @@ impl<T> Listed<T> {
         Self::first_of(rows, MAX_ROWS)
     }
 
-    fn first_of(mut rows: Vec<T>, most: usize) -> Self {
+    /// At most the first `most` rows.
+    #[must_use]
+    pub fn first_of(mut rows: Vec<T>, most: usize) -> Self {
         let total = rows.len();
         rows.truncate(most);
         Self { rows, total }
@@ -221,6 +226,13 @@ impl Listed<String> {
 fn cut_identity(identity: &mut SeenIdentity) {
     let SeenIdentity { site, subject, issuer, spki_sha256, serial, client_ca, .. } = identity;
     [site, subject, issuer, spki_sha256, serial].into_iter().chain(client_ca).for_each(cut);
+}
+
+fn safe_link(mut link: FleetLink) -> FleetLink {
+    let FleetLink { error, order, .. } = &mut link;
+    let refusal = order.as_mut().and_then(|order| order.error.as_mut());
+    error.iter_mut().chain(refusal).for_each(cut);
+    link
 }
 
 fn cut(text: &mut String) {

@@ -60,7 +60,7 @@ impl Pages for MonitorPages {
 
     async fn overview(&self) -> Page {
         match self.overview.json(self.readiness.draining()).await {
-            Ok(body) => Page { status: PageStatus::Good, content_type: "application/json", body },
+            Ok(body) => Page::json(body),
             Err(error) => Page::text(PageStatus::Failed, &error.to_string()),
         }
     }

@@ -76,6 +76,7 @@ fn add(certificate: &mut FleetCertificate, host: &str, identity: &ReportedIdenti
     certificate.pulls = certificate.pulls.saturating_add(identity.pulls);
     certificate.hosts.push(HostPulls {
         host: host.to_owned(),
+        first_seen: identity.first_seen,
         last_seen: identity.last_seen,
         pulls: identity.pulls,
     });

@@ -5,16 +5,19 @@
 //! trusted: an attacker who holds it can hide reports and show false ones, and cannot weaken a
 //! host.
 //!
-//! [`host_report()`] sums a host up, within [`MAX_REPORT`] bytes; [`fleet_report()`] and
-//! [`fleet_identities()`] make what an operator reads of all hosts. These are pure functions.
+//! [`host_report()`] sums a host up, within [`MAX_REPORT`] bytes; [`fleet_report()`],
+//! [`fleet_identities()`], [`fleet_orders()`] and [`fleet_overview()`] make what an operator reads of
+//! all hosts. These are pure functions.
 
 mod access;
 mod client;
 mod etcd;
 mod identities;
 mod keys;
+mod order_list;
 mod order_store;
 pub mod orders;
+mod overview;
 mod own_name;
 mod pattern;
 mod process;
@@ -29,11 +32,13 @@ mod waves;
 pub use access::FleetAccess;
 pub use client::{FleetClient, FleetError, PublishOutcome, StoredOrders};
 pub use identities::fleet_identities;
+pub use order_list::fleet_orders;
+pub use overview::fleet_overview;
 pub use own_name::own_name;
 pub use pattern::fits;
 pub use process::run as run_process;
 pub use summary::{ReportFacts, host_report};
-pub use view::{HostFilter, StoredFleet, fleet_report};
+pub use view::{HostFilter, StoredFleet, fleet_report, report_of_host};
 pub use waves::{PlannedWave, SeenHost, TAKES_AT_MOST, WaveProgress, WaveSizes};
 
 /// The longest report, in bytes of JSON. etcd keeps every version of it until it is compacted.

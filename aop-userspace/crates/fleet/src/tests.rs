@@ -1,5 +1,6 @@
 //! Tests of reports and of what an operator sees of them.
 
+mod overviews;
 mod reports;
 mod views;
 

@@ -74,6 +74,13 @@ pub fn fleet_report(
     FleetReport { at, prefix: prefix.to_string(), sums: sums(&hosts), hosts }
 }
 
+/// The part of `report` on the host of this name, with its sums.
+#[must_use]
+pub fn report_of_host(report: &FleetReport, name: &str) -> FleetReport {
+    let hosts: Vec<_> = report.hosts.iter().filter(|host| host.name == name).cloned().collect();
+    FleetReport { at: report.at, prefix: report.prefix.clone(), sums: sums(&hosts), hosts }
+}
+
 fn host(
     name: &FleetName,
     report: Option<OriginReport>,

@@ -1,29 +1,28 @@
 //! The monitor: serves `/healthz`, `/readyz` and `/metrics` over HTTP, and the status page at `/`.
-//! The daemon makes the pages, and the data of the status page.
+//! The daemon makes the pages, and the data of the status page. `aop fleet page` serves the page of
+//! a fleet in the same way.
 //!
-//! Off unless configured, and reachable from this host alone. Its clients get few resources: a few
+//! Off unless asked for, and reachable from this host alone. Its clients get few resources: a few
 //! connections at a time, a short head, one request each, and some seconds for everything.
 
+mod browser_page;
 mod connection;
 mod listener;
 mod page;
 mod request_host;
-mod status_page;
+mod response;
+mod routes;
+mod server;
 
-use std::{io, net::TcpListener, sync::Arc, time::Duration};
+use std::{io, net::TcpListener};
 
 use aop_config::{MonitorAddress, MonitorConfig, StatusPage};
 use listener::MonitorListener;
-pub use page::{Page, PageStatus, Pages};
+pub use page::{FleetPages, Page, PageStatus, Pages};
+use routes::{FleetRoutes, HostRoutes};
 use rustix::process::Pid;
-use tokio::{sync::Semaphore, time::sleep};
+pub use server::MonitorEnd;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
-/// Connections at a time; more wait in the kernel's queue.
-const CONNECTIONS: usize = 16;
-const PAUSE: Duration = Duration::from_millis(100);
-/// Time for clients that connected before a stop or a handover.
-const LAST: Duration = Duration::from_millis(250);
 
 /// The bound monitor.
 #[derive(Debug)]
@@ -39,15 +38,6 @@ pub struct Monitor {
 pub struct MonitorError {
     address: MonitorAddress,
     error: io::Error,
-}
-
-/// The moments at which the monitor ends.
-#[derive(Clone, Debug)]
-pub struct MonitorEnd {
-    /// The daemon stops.
-    pub stop: CancellationToken,
-    /// A successor answers.
-    pub handed_over: CancellationToken,
 }
 
 impl Monitor {
@@ -89,54 +79,42 @@ impl Monitor {
 
     /// Answers with `pages`, each connection in a task of `tasks`, until `end`.
     pub async fn serve(self, pages: impl Pages, tasks: TaskTracker, end: MonitorEnd) {
-        let MonitorEnd { stop, handed_over } = end;
-        let pages = Arc::new(pages);
-        let slots = Arc::new(Semaphore::new(CONNECTIONS));
-        let mut leaving = false;
-        loop {
-            let next = async {
-                // The semaphore is never closed.
-                let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
-                Ok::<_, io::Error>((slot, self.listener.accept().await?))
-            };
-            let ended = async {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = handed_over.cancelled() => {}
-                }
-            };
-            let accepted = tokio::select! {
-                () = ended, if !leaving => {
-                    if !handed_over.is_cancelled() || !self.listener.has_its_own_queue() {
-                        return;
-                    }
-                    leaving = true;
-                    continue;
-                }
-                () = sleep(LAST), if leaving => return,
-                accepted = next => accepted,
-            };
-            let (slot, stream) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    tracing::warn!("monitor: cannot accept: {error}");
-                    sleep(PAUSE).await;
-                    continue;
-                }
-            };
-            let (connection, stop) =
-                (connection::answer(stream, pages.clone(), self.page), stop.clone());
-            tasks.spawn(async move {
-                let end = async {
-                    stop.cancelled().await;
-                    sleep(LAST).await;
-                };
-                tokio::select! {
-                    () = connection => {}
-                    () = end => {}
-                }
-                drop(slot);
-            });
+        let routes = HostRoutes { pages, status_page: self.page };
+        server::serve(self.listener, routes, tasks, end).await;
+    }
+}
+
+/// The bound server of the page of a fleet.
+#[derive(Debug)]
+pub struct FleetPageServer {
+    listener: MonitorListener,
+}
+
+impl FleetPageServer {
+    /// Binds the address.
+    ///
+    /// # Errors
+    /// Another process has the address, or the socket cannot be made.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn bind(address: &MonitorAddress) -> io::Result<Self> {
+        let listener = MonitorListener::take(address, None, None)?;
+        listener.publish()?;
+        Ok(Self { listener })
+    }
+
+    /// Answers with `pages` until `stop`.
+    pub async fn serve(self, pages: impl FleetPages, stop: impl Future<Output = ()>) {
+        let tasks = TaskTracker::new();
+        let stopped = CancellationToken::new();
+        let end = MonitorEnd { stop: stopped.clone(), handed_over: CancellationToken::new() };
+        tokio::select! {
+            () = server::serve(self.listener, FleetRoutes(pages), tasks.clone(), end) => {}
+            () = stop => {}
         }
+        stopped.cancel();
+        tasks.close();
+        tasks.wait().await;
     }
 }

@@ -1,4 +1,4 @@
-//! The pages that the monitor serves, as the daemon makes them.
+//! The pages that the monitor serves, as the daemon or `aop fleet page` makes them.
 
 /// The media type of a page of text.
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
@@ -17,6 +17,15 @@ pub trait Pages: Send + Sync + 'static {
 
     /// The data of the status page, in JSON.
     fn overview(&self) -> impl Future<Output = Page> + Send;
+}
+
+/// The data of a fleet, in JSON.
+pub trait FleetPages: Send + Sync + 'static {
+    /// `/page.json`: the data of the page.
+    fn overview(&self) -> impl Future<Output = Page> + Send;
+
+    /// `/fleet.json`: what is known of all hosts, or of the one of this name.
+    fn report(&self, host: Option<&str>) -> impl Future<Output = Page> + Send;
 }
 
 /// A page.
@@ -57,5 +66,11 @@ impl Page {
     #[must_use]
     pub fn text(status: PageStatus, text: &str) -> Self {
         Self { status, content_type: TEXT, body: format!("{text}\n") }
+    }
+
+    /// A document.
+    #[must_use]
+    pub fn json(body: String) -> Self {
+        Self { status: PageStatus::Good, content_type: "application/json", body }
     }
 }

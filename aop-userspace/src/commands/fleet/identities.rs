@@ -7,7 +7,7 @@ use aop_fleet::fleet_identities;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::{HostSelection, page};
+use super::{HostSelection, table};
 use crate::arguments::{ConfigFile, Output};
 
 #[derive(Args)]
@@ -29,7 +29,7 @@ impl FleetIdentitiesCommand {
         let stored = client.hosts()?;
         let filter = self.hosts.filter();
         let found = fleet_identities(&stored, &filter, self.site.as_deref(), Timestamp::now());
-        self.output.print(&found, page::identities)?;
+        self.output.print(&found, table::identities)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use aop_api::{FleetOrders, OrderState, OrderedHost, StoredOrder};
-use aop_fleet::StoredFleet;
+use aop_fleet::fleet_orders;
 use aop_types::escape_ascii;
 use clap::Args;
 
@@ -25,34 +25,10 @@ impl OrdersCommand {
         let (client, config) = super::connect(&self.file)?;
         let stored = client.orders(0)?;
         let fleet = client.hosts()?;
-        let orders = stored.orders.iter().filter_map(|signed| {
-            let order = signed.unverified()?;
-            Some(StoredOrder {
-                genuine: signed.signed_by(&config.operators).is_some(),
-                operator: signed.claimed_operator()?.to_string(),
-                hosts: hosts_of(order.serial, &fleet),
-                order,
-            })
-        });
-        let orders: Vec<_> = orders.collect();
-        let unreadable = stored.unreadable + stored.orders.len() - orders.len();
-        self.output.print(&FleetOrders { orders, unreadable }, page)?;
+        let orders = fleet_orders(&stored, &fleet, &config.operators);
+        self.output.print(&orders, page)?;
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// The hosts that took the order of this number.
-fn hosts_of(serial: u64, fleet: &StoredFleet) -> Vec<OrderedHost> {
-    let took = fleet.reports.iter().filter_map(|(name, report)| {
-        let order = report.as_ref()?.orders.iter().find(|order| order.serial == serial)?;
-        Some(OrderedHost {
-            host: name.to_string(),
-            state: order.state.clone(),
-            at: order.at,
-            error: order.error.clone(),
-        })
-    });
-    took.collect()
 }
 
 fn page(orders: &FleetOrders) -> String {

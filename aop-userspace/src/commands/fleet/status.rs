@@ -11,7 +11,7 @@ use aop_fleet::{FleetClient, fleet_report};
 use clap::Args;
 use jiff::Timestamp;
 
-use super::{HostSelection, page};
+use super::{HostSelection, table};
 use crate::{
     arguments::{ConfigFile, Output},
     output::{Colours, print, terminal_columns},
@@ -57,7 +57,7 @@ impl FleetStatusCommand {
                 print(CLEAR)?;
             }
             self.output.print(&report, |report| {
-                page::status(report, unreadable, Colours::of_stdout(), terminal_columns())
+                table::status(report, unreadable, Colours::of_stdout(), terminal_columns())
             })?;
             if !self.watch {
                 return Ok(ExitCode::SUCCESS);

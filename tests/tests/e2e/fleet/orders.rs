@@ -31,7 +31,7 @@ pub(super) fn make_key(lab: &Lab, name: &str) -> Result<String> {
 }
 
 /// The host observes, and obeys the operator.
-fn obeying(config: &mut AopToml, lab: &Lab, _: &EtcdCluster) -> Result<()> {
+pub(super) fn obeying(config: &mut AopToml, lab: &Lab, _: &EtcdCluster) -> Result<()> {
     let operator = make_key(lab, "operator")?;
     config.mode = "observe";
     config.fleet += &format!("operators = [{operator:?}]\n");
@@ -39,7 +39,7 @@ fn obeying(config: &mut AopToml, lab: &Lab, _: &EtcdCluster) -> Result<()> {
 }
 
 /// `aop fleet LINE --key FILE --json` with the operator's key.
-fn order(stage: &Stage, line: &str) -> Result<CommandOutput> {
+pub(super) fn order(stage: &Stage, line: &str) -> Result<CommandOutput> {
     let key = key_file(stage.lab.dir()).display().to_string();
     let words: Vec<&str> = line.split_whitespace().collect();
     let verb = [&["fleet"][..], &words, &["--json", "--key", &key]].concat();

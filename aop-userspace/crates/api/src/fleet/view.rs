@@ -127,6 +127,8 @@ pub struct FleetCertificate {
 pub struct HostPulls {
     /// The name of the host.
     pub host: String,
+    /// When it first saw the certificate.
+    pub first_seen: Timestamp,
     /// When it last saw the certificate.
     pub last_seen: Timestamp,
     /// The pulls with it.

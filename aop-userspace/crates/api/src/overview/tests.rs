@@ -1,7 +1,10 @@
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::{ExpiryKind, Handshakes, IdentityLevel, OpenRequestsReport, Requests, SlotUsageReport};
+use crate::{
+    ExpiryKind, Handshakes, IdentityLevel, OpenRequestsReport, OrderResult, OrderState, Requests,
+    SlotUsageReport,
+};
 
 fn overview(status: Status, draining: Option<&str>) -> Overview {
     Overview::of(status, Vec::new(), draining, "web1", Timestamp::UNIX_EPOCH)
@@ -158,4 +161,22 @@ fn the_document_is_bounded_whatever_the_terminator_reports() {
     let text = serde_json::to_string(&overview).expect("JSON");
     assert!(text.len() < 512 * 1024, "{} bytes", text.len());
     assert!(!text.contains("\\u001b"), "a control character is left");
+}
+
+#[test]
+fn the_link_to_the_fleet_is_shown_with_its_texts_cut() {
+    assert_eq!(overview(serving(), None).fleet, None);
+    let order = OrderResult {
+        serial: 4,
+        operator: "ed25519:x".to_owned(),
+        at: Timestamp::UNIX_EPOCH,
+        state: OrderState::Refused,
+        error: Some("\u{1b}".repeat(500)),
+    };
+    let link =
+        FleetLink { error: Some("x".repeat(5000)), order: Some(order), ..FleetLink::starting() };
+    let shown = overview(Status { fleet: Some(link), ..serving() }, None).fleet.expect("a link");
+    assert_eq!(shown.error.map(|why| why.chars().count()), Some(MAX_FIELD + 1));
+    let refused = shown.order.and_then(|order| order.error).expect("an error");
+    assert!(refused.chars().count() == MAX_FIELD + 1 && !refused.contains('\u{1b}'), "{refused}");
 }

@@ -1,7 +1,13 @@
 //! Tests of requests and their answers.
 
+use aop_config::StatusPage;
+use aop_http::ResponseHead;
+
 use super::*;
-use crate::{Page, page::PageStatus};
+use crate::{
+    page::{FleetPages, Page, PageStatus, Pages},
+    routes::{FleetRoutes, HostRoutes},
+};
 
 struct TestPages;
 
@@ -19,8 +25,17 @@ impl Pages for TestPages {
     }
 
     async fn overview(&self) -> Page {
-        let content_type = "application/json";
-        Page { status: PageStatus::Good, content_type, body: "{}".to_owned() }
+        Page::json("{}".to_owned())
+    }
+}
+
+impl FleetPages for TestPages {
+    async fn overview(&self) -> Page {
+        Page::json("{}".to_owned())
+    }
+
+    async fn report(&self, host: Option<&str>) -> Page {
+        Page::json(format!("{host:?}"))
     }
 }
 
@@ -28,13 +43,31 @@ async fn ask(method: &str, path: &str) -> (ResponseHead, String) {
     ask_for(method, path, "localhost:9465", StatusPage::Off).await
 }
 
-async fn ask_for(method: &str, path: &str, host: &str, page: StatusPage) -> (ResponseHead, String) {
+async fn ask_for(
+    method: &str,
+    path: &str,
+    host: &str,
+    status_page: StatusPage,
+) -> (ResponseHead, String) {
+    answer_of(&HostRoutes { pages: TestPages, status_page }, method, path, host).await
+}
+
+async fn ask_fleet(method: &str, path: &str, host: &str) -> (ResponseHead, String) {
+    answer_of(&FleetRoutes(TestPages), method, path, host).await
+}
+
+async fn answer_of(
+    routes: &impl Routes,
+    method: &str,
+    path: &str,
+    host: &str,
+) -> (ResponseHead, String) {
     let mut request = RequestHead::default();
     request.method.extend_from_slice(method.as_bytes());
     request.path.extend_from_slice(path.as_bytes());
     request.fields.push(b"accept", b"a format");
     request.fields.push(b"host", host.as_bytes());
-    let (head, body) = response(&request, &TestPages, page).await;
+    let (head, body) = response(&request, routes).await;
     (head, body.into_owned())
 }
 
@@ -70,7 +103,8 @@ async fn each_connection_has_one_answer_and_malformed_requests_have_their_reason
     ] {
         let (mut client, stream) = tokio::io::duplex(4096);
         client.write_all(request.as_bytes()).await.unwrap();
-        serve(Box::new(stream), &TestPages, StatusPage::Off).await.unwrap();
+        let routes = HostRoutes { pages: TestPages, status_page: StatusPage::Off };
+        serve(Box::new(stream), &routes).await.unwrap();
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with(&format!("HTTP/1.1 {head}\r\n")), "{answer}");
@@ -79,26 +113,64 @@ async fn each_connection_has_one_answer_and_malformed_requests_have_their_reason
     }
 }
 
+/// The fields of a page and of its data that tell a browser what it may do.
+fn is_strict(head: &ResponseHead, kind: &str, policy: &str) {
+    for (name, value) in [
+        ("content-type", kind),
+        ("cache-control", "no-store"),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("cross-origin-resource-policy", "same-origin"),
+    ] {
+        assert_eq!(head.fields.first(name.as_bytes()), Some(value.as_bytes()), "{name}");
+    }
+    let told = head.fields.first(b"content-security-policy").unwrap_or_default();
+    assert!(told.starts_with(policy.as_bytes()), "{told:?}");
+}
+
+const OF_PAGE: &str = "default-src 'none'; script-src 'sha256-";
+const OF_DATA: &str = "default-src 'none'; frame-ancestors 'none'";
+
 #[tokio::test]
 async fn the_status_page_and_its_data_are_served_under_a_strict_policy() {
-    for (path, kind, body, policy) in [
-        ("/", PAGE_TYPE, PAGE, PAGE_POLICY.as_str()),
-        ("/page.json?at=1", "application/json", "{}", DATA_POLICY),
+    for method in ["GET", "HEAD"] {
+        let (head, text) = ask_for(method, "/", "127.0.0.1:9465", StatusPage::Served).await;
+        assert!(head.status == 200 && text.starts_with("<!doctype html>"), "{text}");
+        is_strict(&head, "text/html; charset=utf-8", OF_PAGE);
+        let (head, text) = ask_for(method, "/page.json?at=1", "[::1]:1", StatusPage::Served).await;
+        assert_eq!((head.status, text.as_str()), (200, "{}"));
+        is_strict(&head, "application/json", OF_DATA);
+    }
+}
+
+#[tokio::test]
+async fn the_page_of_a_fleet_and_its_data_are_served_under_a_strict_policy() {
+    let (head, text) = ask_fleet("GET", "/", "localhost:9470").await;
+    assert!(head.status == 200 && text.starts_with("<!doctype html>"), "{text}");
+    is_strict(&head, "text/html; charset=utf-8", OF_PAGE);
+    for (path, body) in [
+        ("/page.json", "{}"),
+        ("/fleet.json", "None"),
+        ("/fleet.json?host=web-1", "Some(\"web-1\")"),
     ] {
-        for method in ["GET", "HEAD"] {
-            let (head, text) = ask_for(method, path, "127.0.0.1:9465", StatusPage::Served).await;
-            assert_eq!((head.status, text.as_str()), (200, body), "{path}");
-            for (name, value) in [
-                ("content-type", kind),
-                ("cache-control", "no-store"),
-                ("content-security-policy", policy),
-                ("x-content-type-options", "nosniff"),
-                ("referrer-policy", "no-referrer"),
-                ("cross-origin-resource-policy", "same-origin"),
-            ] {
-                let field = head.fields.first(name.as_bytes());
-                assert_eq!(field, Some(value.as_bytes()), "{path}: {name}");
-            }
+        let (head, text) = ask_fleet("GET", path, "localhost:9470").await;
+        assert_eq!((head.status, text.as_str()), (200, body), "{path}");
+        is_strict(&head, "application/json", OF_DATA);
+    }
+    for (path, status) in [("/metrics", 404), ("/fleet.json?x", 400)] {
+        assert_eq!(ask_fleet("GET", path, "localhost").await.0.status, status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_host_or_another_method_gets_nothing_of_a_fleet() {
+    for path in ["/", "/page.json", "/fleet.json", "/other"] {
+        let (head, text) = ask_fleet("GET", path, "evil.example:9470").await;
+        assert_eq!(head.status, 421, "{path}");
+        assert!(text.contains("http://localhost") && text.len() < 300, "{text}");
+        for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
+            let (head, _) = ask_fleet(method, path, "localhost").await;
+            assert_eq!(head.status, 405, "{method} {path}");
         }
     }
 }

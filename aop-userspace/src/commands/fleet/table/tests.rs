@@ -97,7 +97,12 @@ fn many_hosts_that_lack_a_certificate_are_named_in_part() {
         first_seen: timestamp(0),
         last_seen: timestamp(0),
         pulls: 7,
-        hosts: vec![HostPulls { host: "web-0".to_owned(), last_seen: timestamp(0), pulls: 7 }],
+        hosts: vec![HostPulls {
+            host: "web-0".to_owned(),
+            first_seen: timestamp(0),
+            last_seen: timestamp(0),
+            pulls: 7,
+        }],
         missing: (1..31).map(|at| format!("web-{at}")).collect(),
     };
     let found = FleetIdentities {

@@ -1,214 +1,5 @@
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>aop</title>
-<link rel="icon" href="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M8 1 2 3v5c0 4 3 6 6 7 3-1 6-3 6-7V3z' fill='%232f6f9f'/%3E%3Cpath d='m5 8 2 2 4-4' fill='none' stroke='%23fff' stroke-width='1.6'/%3E%3C/svg%3E">
-<style>
-:root {
-  color-scheme: light dark;
-  --page: #f4f5f6; --card: #fff; --line: #d8dce0; --soft: #e9ecef;
-  --text: #1c2126; --mute: #59636d;
-  --pass: #25679c; --pass-fill: #25679c22; --drop: #a8461a;
-  --good: #1d7a3e; --warn: #8a5d00; --crit: #b3261e;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --page: #0f1316; --card: #171c20; --line: #2b3339; --soft: #222a30;
-    --text: #e3e7ea; --mute: #98a3ac;
-    --pass: #74b2e3; --pass-fill: #74b2e322; --drop: #f0955f;
-    --good: #63c384; --warn: #ddb04a; --crit: #ff857a;
-  }
-}
-* { box-sizing: border-box; }
-html { -webkit-text-size-adjust: 100%; text-size-adjust: 100%; }
-body {
-  margin: 0; background: var(--page); color: var(--text);
-  font: 13px/1.45 system-ui, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", sans-serif;
-  font-variant-numeric: tabular-nums;
-}
-main, header, footer { max-width: 1440px; margin: 0 auto; padding: 0 16px; }
-header { display: flex; flex-wrap: wrap; gap: 4px 14px; align-items: baseline; padding-top: 12px; padding-bottom: 10px; }
-header h1 { font-size: 17px; margin: 0; letter-spacing: .01em; overflow-wrap: anywhere; }
-header .beat { margin-left: auto; }
-h2 { font-size: 13px; margin: 0 0 8px; }
-h2 small { font-weight: 400; color: var(--mute); font-size: 12px; margin-left: 4px; }
-.mute { color: var(--mute); }
-code, .mono { font: 12px/1.45 ui-monospace, "Cascadia Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
-button {
-  font: inherit; color: inherit; background: var(--card); border: 1px solid var(--line);
-  border-radius: 4px; padding: 1px 10px; min-height: 26px; cursor: pointer;
-}
-button:focus-visible { outline: 2px solid var(--pass); outline-offset: 1px; }
-
-.verdict { background: var(--card); border: 1px solid var(--line); border-left: 6px solid var(--mute); border-radius: 4px; padding: 12px 14px; }
-.verdict.ok { border-left-color: var(--good); }
-.verdict.warning { border-left-color: var(--warn); border-left-style: double; }
-.verdict.critical { border-left-color: var(--crit); border-width: 2px 2px 2px 10px; }
-.verdict.unknown { border-style: dashed; border-left-width: 6px; }
-.verdict .head { display: flex; flex-wrap: wrap; gap: 2px 12px; align-items: baseline; }
-.verdict .word { font-size: 19px; font-weight: 700; white-space: nowrap; }
-.ok .word { color: var(--good); }
-.warning .word, .is-warn { color: var(--warn); }
-.critical .word, .is-crit { color: var(--crit); }
-.is-warn, .is-crit { font-weight: 600; }
-.verdict .say { font-size: 14px; }
-.verdict ul { margin: 8px 0 0; padding: 0; list-style: none; }
-.verdict ul:empty { display: none; }
-.verdict li { padding: 4px 0 4px 22px; border-top: 1px solid var(--soft); text-indent: -22px; overflow-wrap: anywhere; max-width: 130ch; }
-.verdict li b { display: inline-block; width: 22px; text-indent: 0; }
-
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(128px, 1fr)); gap: 1px; background: var(--line); border: 1px solid var(--line); border-radius: 4px; margin: 12px 0; overflow: hidden; }
-.facts div { background: var(--card); padding: 8px 12px; min-width: 0; }
-.facts dt { color: var(--mute); font-size: 12px; }
-.facts dd { margin: 0; font-size: 18px; line-height: 1.3; overflow-wrap: anywhere; }
-.facts dd small { display: block; font-size: 12px; font-weight: 400; color: var(--mute); min-height: 1.3em; }
-.facts dd.is-warn, .facts dd.is-crit { font-weight: 600; }
-
-.grid { display: grid; grid-template-columns: repeat(12, minmax(0, 1fr)); gap: 12px; margin-bottom: 12px; }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 4px; padding: 10px 14px 12px; min-width: 0; overflow-x: auto; }
-.third { grid-column: span 4; } .half { grid-column: span 6; } .whole { grid-column: 1 / -1; }
-.legend { display: flex; flex-wrap: wrap; gap: 2px 16px; margin-bottom: 4px; }
-.legend svg { vertical-align: middle; margin-right: 5px; }
-.legend b { font-weight: 600; }
-.plot { display: block; width: 100%; height: 132px; touch-action: pan-y; }
-.plot text { fill: var(--mute); font-size: 11px; }
-.axis { stroke: var(--line); stroke-width: 1; shape-rendering: crispEdges; }
-.base { stroke: var(--mute); }
-.s-pass { stroke: var(--pass); fill: none; stroke-width: 1.6; }
-.f-pass { fill: var(--pass-fill); stroke: none; }
-.s-drop { stroke: var(--drop); fill: none; stroke-width: 1.6; stroke-dasharray: 5 2.5; }
-.f-drop { fill: url(#hatch); stroke: none; }
-.hatch { stroke: var(--drop); stroke-width: 1; opacity: .55; }
-.cursor { stroke: var(--text); stroke-width: 1; stroke-dasharray: 1 2; }
-.bar { fill: var(--soft); } .bar-left { fill: var(--pass); } .bar-soon { fill: url(#hatch); stroke: var(--drop); }
-
-table { border-collapse: collapse; width: 100%; }
-.plot + div > table { margin-top: 8px; }
-th { text-align: left; font-weight: 400; color: var(--mute); font-size: 12px; padding: 4px 10px 4px 0; vertical-align: bottom; border-bottom: 1px solid var(--line); }
-td { padding: 4px 10px 4px 0; vertical-align: top; border-bottom: 1px solid var(--soft); overflow-wrap: break-word; }
-tr:last-child td { border-bottom: 0; }
-th:last-child, td:last-child { padding-right: 0; }
-.n { text-align: right; white-space: nowrap; }
-.w { white-space: nowrap; }
-.any { overflow-wrap: anywhere; min-width: 15em; }
-.spark { display: block; width: 64px; height: 18px; }
-.spark path { stroke-dasharray: none; stroke-width: 1.2; vector-effect: non-scaling-stroke; }
-.spark .f-drop { fill: none; }
-.act { color: var(--mute); margin-right: 5px; white-space: nowrap; }
-.act.drop { color: var(--drop); }
-.none { color: var(--mute); margin: 2px 0 0; }
-dl.pairs { display: grid; grid-template-columns: max-content 1fr; gap: 3px 14px; margin: 0; }
-dl.pairs dt { color: var(--mute); }
-dl.pairs dd { margin: 0; overflow-wrap: anywhere; }
-.card h3 { font-size: 12px; font-weight: 600; margin: 12px 0 4px; }
-footer { color: var(--mute); padding-top: 2px; padding-bottom: 24px; }
-.stale main > :not(.verdict) { opacity: .5; }
-.away { position: absolute; width: 0; height: 0; }
-
-@media (max-width: 1400px) { .opt { display: none; } }
-@media (max-width: 1000px) {
-  .opt { display: table-cell; }
-  .third, .half { grid-column: 1 / -1; }
-  .spark { width: 96px; }
-}
-@media (max-width: 640px) {
-  .opt { display: none; }
-  main, header, footer { padding-left: 10px; padding-right: 10px; }
-  header .beat { margin-left: 0; width: 100%; }
-  .facts { grid-template-columns: 1fr 1fr; }
-  .facts div:last-child:nth-child(odd) { grid-column: 1 / -1; }
-  .card { padding: 10px; }
-  table.stack thead { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; }
-  table.stack tr { display: block; padding: 6px 0; border-bottom: 1px solid var(--line); }
-  table.stack tr:last-child { border-bottom: 0; }
-  table.stack td { display: grid; grid-template-columns: 9.5em minmax(0, 1fr); gap: 8px; overflow-wrap: anywhere; padding: 1px 0; border: 0; text-align: left; white-space: normal; }
-  table.stack td::before { content: attr(data-label); color: var(--mute); }
-  .any { min-width: 0; }
-  td, th { padding-right: 8px; }
-}
-@media (forced-colors: active) {
-  .s-pass, .s-drop, .hatch, .cursor { stroke: CanvasText; }
-  .f-pass { fill: none; } .bar-left { fill: CanvasText; } .bar { fill: Canvas; stroke: CanvasText; } .bar-soon { stroke: CanvasText; } .plot text { fill: CanvasText; }
-}
-@media print { button { display: none; } .card, .verdict { break-inside: avoid; } }
-</style>
-</head>
-<body>
-<svg class="away" aria-hidden="true"><defs>
-  <pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><path class="hatch" d="M0 0V5"/></pattern>
-</defs></svg>
-<header>
-  <h1 id="name">aop</h1>
-  <span id="about" class="mute"></span>
-  <span class="beat mute"><span id="beat">waiting for data</span> <button id="pause" type="button" aria-pressed="false">Pause</button></span>
-</header>
-<main id="main">
-  <section class="verdict unknown" id="verdict" aria-live="polite"><div class="head"><span class="word">… LOADING</span></div></section>
-  <noscript><p>This page needs JavaScript, all of which is in it. Without: <code>aop status</code>, <code>aop top</code>.</p></noscript>
-  <dl class="facts" id="facts"></dl>
-  <div class="grid">
-    <section class="card third"><h2>Packets <small>per second, to guarded ports</small></h2><div class="legend" id="packets-legend"></div><svg class="plot" id="packets-plot" role="img"></svg><div id="packets"></div></section>
-    <section class="card third"><h2>Connections <small>TLS handshakes per second</small></h2><div class="legend" id="handshakes-legend"></div><svg class="plot" id="handshakes-plot" role="img"></svg><div id="handshakes"></div></section>
-    <section class="card third"><h2>Requests <small>per second, on sites that relay requests</small></h2><div class="legend" id="requests-legend"></div><svg class="plot" id="requests-plot" role="img"></svg><div id="requests"></div></section>
-  </div>
-  <div class="grid">
-    <section class="card whole"><h2>Strangers <small>who was dropped or refused</small></h2><div id="strangers"></div></section>
-    <section class="card half"><h2>Certificates that expire <small>the soonest first</small></h2><div id="ends"></div></section>
-    <section class="card half"><h2>Client certificates seen <small>the last seen first</small></h2><div id="identities"></div></section>
-    <section class="card half"><h2>Interfaces and modes</h2><div id="interfaces"></div></section>
-    <section class="card half"><h2>Admitted networks and upstreams</h2><div id="networks"></div></section>
-  </div>
-</main>
-<footer>Read-only. Times are in UTC. Rates are measured while this page is open. The same in a terminal: <code>aop status</code>, <code>aop top</code>.</footer>
-<script>
-"use strict";
-// All text goes through textContent. The server's policy (Trusted Types) refuses anything else.
-const PERIOD = 2000, PATIENCE = 8000, SPAN = 600000, SVG = "http://www.w3.org/2000/svg";
-const byId = (id) => document.getElementById(id);
-
-function fill(node, attributes, children) {
-  for (const [name, value] of Object.entries(attributes || {}))
-    if (value !== null && value !== undefined) node.setAttribute(name, value);
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
-  return node;
-}
-const h = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
-const s = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
-
-// Replaces the content, unless the reader has selected a part of it to copy.
-function put(id, ...children) {
-  const node = byId(id), selection = getSelection();
-  if (!selection.isCollapsed && node.contains(selection.anchorNode)) return;
-  node.replaceChildren(...children.flat().filter((child) => child !== null));
-}
-
-// Long names may break after a punctuation mark, and nowhere else.
-const soft = (text) => h("span", {}, text.split(/(?<=[_.\/@:])/).flatMap((part, i) => i ? [h("wbr"), part] : [part]));
-// Commands stand between backticks.
-const prose = (text) => text.split("`").map((part, i) => i % 2 ? h("code", {}, part) : part);
-
-// ---- numbers and times
-function short(value, digits) {
-  if (value === null) return "–";
-  for (const [bound, unit] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e4, "k"]])
-    if (value >= bound) return (value / (bound === 1e4 ? 1e3 : bound)).toFixed(1) + " " + unit;
-  return value.toFixed(digits);
-}
-const count = (value) => value < 1e6 ? value.toLocaleString("en") : short(value, 0);
+const PERIOD = 2000, SPAN = 600000;
 const rate = (value) => value === null ? "–" : `${value < 1e4 && value >= 10 ? count(Math.round(value)) : short(value, value > 0 ? 1 : 0)}/s`;
-function duration(seconds) {
-  const all = Math.max(0, Math.round(seconds)), part = (size) => Math.floor(all / size);
-  if (all < 60) return `${all} s`;
-  if (all < 3600) return `${part(60)} min`;
-  if (all < 86400) return `${part(3600)} h ${part(60) % 60} min`;
-  return all < 86400 * 30 ? `${part(86400)} d ${part(3600) % 24} h` : `${part(86400)} d`;
-}
-const utc = (time) => time.slice(0, 16).replace("T", " ");
-const clock = (time) => time.slice(11, 19);
-const since = (time, now) => `${duration((now - Date.parse(time)) / 1000)} ago`;
 
 // ---- the ring of counters, and rates between them
 const ring = [];
@@ -349,21 +140,6 @@ function spark(key, kind) {
   return node;
 }
 
-// ---- tables
-// Columns are [title, class, cell of a row]. On a phone each row is a block with its titles.
-function table(columns, rows, stack) {
-  const head = columns.map(([title, kind]) => h("th", { class: kind, scope: "col" }, title));
-  const body = rows.map((row) => h("tr", {}, columns.map(([title, kind, cell]) => {
-    const content = cell(row), own = content && content.kind;
-    return h("td", { class: [kind, own].filter(Boolean).join(" ") || null, "data-label": title }, h("span", {}, own ? content.text : content));
-  })));
-  return h("table", { class: stack ? "stack" : null }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, body));
-}
-const marked = (kind, text) => ({ kind, text });
-const none = (text) => h("p", { class: "none" }, ...[text].flat());
-const more = (list, command) => list.total > list.rows.length
-  ? none(prose(`and ${count(list.total - list.rows.length)} more: \`${command}\``)) : null;
-
 const WORDS = { pass: ["pass", ""], drop: ["drop", "drop"], would_drop: ["would drop", "drop"] };
 function reasons(rows, what) {
   if (rows.length === 0) return none(what);
@@ -382,19 +158,6 @@ function counts(list, kind, word, tone) {
 }
 
 // ---- the parts of the page
-const SAYS = { ok: ["✓", "OK"], warning: ["!", "WARNING"], critical: ["✗", "CRITICAL"], unknown: ["?", "NO ANSWER"] };
-let told = "";
-function verdict(state, say, lines) {
-  // A screen reader announces each change, so an unchanged verdict is left alone.
-  const text = JSON.stringify([state, say, lines]);
-  if (text === told) return;
-  told = text;
-  const node = byId("verdict"), [sign, word] = SAYS[state] || ["?", state.toUpperCase()];
-  node.className = `verdict ${state}`;
-  node.replaceChildren(
-    h("div", { class: "head" }, h("span", { class: "word" }, `${sign} ${word}`), h("span", { class: "say" }, say)),
-    h("ul", {}, lines.map(([mark, line]) => h("li", {}, h("b", {}, mark), prose(line)))));
-}
 function headline(data) {
   if (data.mode === "off") return "The packet filter is off; certificates alone decide.";
   const names = (which) => data.interfaces.rows.filter(which).map((it) => it.name).join(", ");
@@ -414,7 +177,6 @@ function showVerdict(data) {
 function showFacts(data) {
   const now = Date.parse(data.at), guarded = data.interfaces.rows.filter((it) => it.attached).length;
   const first = data.ends.rows[0], left = first ? (Date.parse(first.not_after) - now) / 1000 : 0;
-  const fact = (name, value, unit, kind) => h("div", {}, h("dt", {}, name), h("dd", { class: kind }, value, h("small", {}, unit)));
   const observed = data.mode === "observe";
   put("facts",
     fact("mode", data.mode, data.overrides.total ? `and ${data.overrides.total} overrides` : "everywhere", observed ? "is-warn" : null),
@@ -463,17 +225,6 @@ function showStrangers(data) {
   ], data.strangers.rows, true);
   const filter = data.strangers.total ? sources : none("No source outside the admitted networks has sent a packet to a guarded port.");
   put("strangers", filter, more(data.strangers, "aop strangers"), h("h3", {}, "Refused by TLS"), data.refused_lately.total ? refused : none("No connection was refused recently."), more(data.refused_lately, "aop status --json"));
-}
-const KINDS = { server_certificate: "server certificate", client_ca: "client CA", crl: "revocation list" };
-// The bar is what is left of the next 90 days.
-function remaining(notAfter, now) {
-  const days = (Date.parse(notAfter) - now) / 86400000, width = 72;
-  if (days < 0) return marked("is-crit", `✗ expired ${since(notAfter, now)}`);
-  const filled = Math.min(1, days / 90) * width, soon = days < 14;
-  const bar = s("svg", { width, height: 8, "aria-hidden": "true" }, s("rect", { class: "bar", x: 0, y: 1, width, height: 6 }),
-    s("rect", { class: soon ? "bar-soon" : "bar-left", x: 0, y: 1, width: filled, height: 6 }));
-  const text = h("span", {}, `${soon ? "! " : ""}${duration(days * 86400)}`, h("br"), bar);
-  return soon ? marked("is-warn", text) : text;
 }
 function showCertificates(data) {
   const now = Date.parse(data.at);
@@ -526,54 +277,42 @@ function showNetworks(data) {
   put("networks", parts);
 }
 
+// The link of this host alone: it may not read what the others report.
+function showFleet(data) {
+  const link = data.fleet, now = Date.parse(data.at);
+  byId("fleet-card").hidden = !link;
+  if (!link) return;
+  const states = { starting: "no report was tried yet", reporting: "✓ reports arrive", failing: "✗ reports do not arrive", name_taken: "✗ another host has this name" };
+  const state = states[link.state] || link.state, order = link.order;
+  const pairs = [["name", `${link.name} in ${link.prefix}`], ["state", h("span", { class: link.state === "reporting" || link.state === "starting" ? null : "is-crit" }, state)],
+    ["last report", link.reported_at === null ? "never" : `${since(link.reported_at, now)}, ${count(link.report_bytes)} bytes`],
+    ["last order", order ? `${order.serial}, ${since(order.at, now)}: ${order.state.replace("_", " ")}${order.error ? `: ${order.error}` : ""}` : "none"]];
+  if (link.error) pairs.splice(2, 0, [link.state === "reporting" ? "warning" : "why", link.error]);
+  put("fleet", h("dl", { class: "pairs" }, pairs.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
+    none(prose("All hosts: `aop fleet page`, or `aop fleet status`, with the certificate of an operator.")));
+}
+
 // ---- the loop
 const plots = [
   new Plot("packets", [{ key: "passed", kind: "pass", name: "passed" }, { key: "dropped", kind: "drop", name: "dropped" }]),
   new Plot("handshakes", [{ key: "accepted", kind: "pass", name: "authenticated" }, { key: "refused", kind: "drop", name: "refused" }]),
   new Plot("requests", [{ key: "relayed", kind: "pass", name: "relayed" }, { key: "denied", kind: "drop", name: "denied" }]),
 ];
-let paused = false, last = null;
-
 function show(data) {
   remember(data);
   plots[0].series[1].name = data.mode === "observe" ? "would be dropped" : "dropped";
   const [sign] = SAYS[data.state] || ["?"];
   document.title = `${sign} aop ${data.host}`;
-  document.body.classList.remove("stale");
   put("name", `aop on ${data.host || "this host"}`);
   put("about", `version ${data.version}${data.daemon ? `, up ${duration(data.daemon.uptime_seconds)}` : ""}`);
   put("beat", `updated ${clock(data.at)} UTC`);
   showVerdict(data); showFacts(data); showCounters(data); showStrangers(data);
-  showCertificates(data); showInterfaces(data); showNetworks(data);
+  showCertificates(data); showInterfaces(data); showNetworks(data); showFleet(data);
   plots.forEach((plot) => plot.draw());
 }
 function lost(why) {
-  document.title = "? aop";
-  document.body.classList.add("stale");
-  put("beat", "no answer");
   verdict("unknown", `aop does not answer (${why}).${last ? ` The rest is of ${clock(last.at)} UTC.` : ""}`,
     [["?", "Does it run (`systemctl status aop`)? Does the tunnel to its host still work?"]]);
 }
-async function poll() {
-  if (!paused) {
-    let data;
-    try {
-      const answer = await fetch("/page.json", { cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(PATIENCE) });
-      if (!answer.ok) throw new Error(`status ${answer.status}`);
-      data = await answer.json();
-    } catch (error) { lost(error.message); }
-    if (data) { last = data; show(data); }
-  }
-  setTimeout(poll, PERIOD);
-}
-byId("pause").addEventListener("click", () => {
-  paused = !paused;
-  byId("pause").textContent = paused ? "Resume" : "Pause";
-  byId("pause").setAttribute("aria-pressed", paused);
-  if (paused) put("beat", "paused");
-});
 addEventListener("resize", () => plots.forEach((plot) => plot.draw()));
-poll();
-</script>
-</body>
-</html>
+follow("/page.json", PERIOD, show, lost);
