@@ -50,7 +50,7 @@ async def certificates_orders_and_waiting_modes_are_shown(tab, options):
     waiting = await tab.value(TEXT.format("waiting"))
     assert "web-10" in waiting and "3 of 20" in waiting and "min" in waiting, waiting
     orders = await tab.value(TEXT.format("orders"))
-    assert "reload" in orders and "1 done" in orders, orders
+    assert "reload" in orders and " done" in orders, orders
     shares = await tab.value(TEXT.format("shares"))
     assert "0.0.9" in shares, shares
     assert "server certificate" in await tab.value(TEXT.format("ends"))
@@ -115,8 +115,9 @@ async def it_is_fast(tab, options):
     await tab.value("cells.clear(); groups.clear(); byId('hosts').replaceChildren()")
     first = await tab.value(draw)
     size = await tab.value("fetch('/page.json').then((it) => it.text()).then((it) => it.length)")
-    print(f"ok measured: {options.hosts} hosts, {size} bytes of JSON, drawn in {first:.0f} ms, "
-          f"again in {again:.0f} ms", flush=True)
+    figures = (f"{options.hosts} hosts: {size} bytes of JSON, drawn in {first:.0f} ms, "
+               f"again in {again:.0f} ms\n")
+    (options.folder / "figures.txt").write_text(figures)
     assert first < 5000 and again < 2000, (first, again)
 
 

@@ -116,7 +116,8 @@ enum Verb {
     ///
     /// Installs Debian's Chromium (300 MB) if it is missing. Leaves screenshots in target/page:
     /// light, dark, without colours, and at the widths of a phone, a tablet and a desktop.
-    /// Prints how long the page of a fleet takes; `AOP_PAGE_HOSTS=10000` makes a larger one.
+    /// The figures of the page of a fleet are in figures.txt beside them; `AOP_PAGE_HOSTS=10000`
+    /// makes a larger one.
     Page,
     /// Boot other kernels under QEMU: the kernel tests, and aop on network cards. Needs root.
     ///

@@ -27,9 +27,7 @@ pub(crate) fn run() -> Result<()> {
     let folder = launch::build(Profile::Debug, &["aop"])?;
     let screenshots = workspace::target().join("page");
     let mut cargo = command::cargo("test");
-    // With what the tests have measured.
-    let names = ["status_page", "fleet::page"];
-    cargo.args(["--test", "e2e", "--"]).args(names).args(["--test-threads=2", "--show-output"]);
+    cargo.args(["--test", "e2e", "--", "status_page", "fleet::page", "--test-threads=2"]);
     cargo.env(AOP_BIN, folder.join("aop")).env(BROWSER, browser).env(SCREENSHOTS, &screenshots);
     command::run(&mut cargo)?;
     println!("the screenshots are in {}", workspace::short(&screenshots));
