@@ -5,9 +5,9 @@
 //! trusted: an attacker who holds it can hide reports and show false ones, and cannot weaken a
 //! host.
 //!
-//! [`host_report()`] sums a host up, within [`MAX_REPORT`] bytes; [`fleet_report()`],
-//! [`fleet_identities()`], [`fleet_orders()`] and [`fleet_overview()`] make what an operator reads of
-//! all hosts. These are pure functions.
+//! [`host_report()`] sums a host up, within [`MAX_REPORT`] bytes. [`fleet_report()`],
+//! [`fleet_identities()`], [`fleet_orders()`] and [`fleet_overview()`] make what an operator reads
+//! of all hosts. These are pure functions.
 
 mod access;
 mod client;

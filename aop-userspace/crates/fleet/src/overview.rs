@@ -23,8 +23,8 @@ const MOST_REASON: usize = 100;
 /// The most characters of another text.
 const MOST_TEXT: usize = 256;
 
-/// The page of `report` and of what belongs to the same state of etcd: its certificates, its orders,
-/// and how many of its keys are `unreadable`.
+/// The page of `report` and of the rest of the same state of etcd: its certificates, its orders,
+/// and the number of its `unreadable` keys.
 #[must_use]
 pub fn fleet_overview(
     report: &FleetReport,

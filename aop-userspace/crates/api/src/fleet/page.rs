@@ -1,5 +1,5 @@
-//! The document behind the page of a fleet: what an operator sees of all hosts at a glance, so short
-//! that a browser can ask for it every few seconds.
+//! The document behind the page of a fleet: all hosts at a glance, so short that a browser can ask
+//! for it every few seconds.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
