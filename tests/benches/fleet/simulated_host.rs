@@ -74,7 +74,7 @@ impl SimulatedHost {
                     None => regular,
                 }
             } else {
-                pacing.after_refusal()
+                pacing.after_refusal(begun.elapsed())
             };
             sleep(pause).await;
         }

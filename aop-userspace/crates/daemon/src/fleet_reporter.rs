@@ -159,9 +159,10 @@ impl Daemon {
                     Pause::Change
                 }
                 Some(config) => {
+                    let begun = Instant::now();
                     let result = self.report_once(&mut session, &config, changes);
                     self.fleet.note(&config, &result);
-                    pause_after(&result, &mut pacing)
+                    pause_after(&result, begun.elapsed(), &mut pacing)
                 }
             };
             if !self.fleet.wait(pause, changes) {
@@ -171,11 +172,15 @@ impl Daemon {
     }
 }
 
-/// The pause after an attempt.
-fn pause_after(result: &Result<PublishOutcome, SessionError>, pacing: &mut Pacing) -> Pause {
+/// The pause after an attempt that took so long.
+fn pause_after(
+    result: &Result<PublishOutcome, SessionError>,
+    took: Duration,
+    pacing: &mut Pacing,
+) -> Pause {
     match result {
         Ok(_) | Err(SessionError::Here(_)) => Pause::UntilChange(pacing.after_report()),
-        Err(SessionError::Fleet(FleetError::Etcd(_))) => Pause::Fixed(pacing.after_refusal()),
+        Err(SessionError::Fleet(FleetError::Etcd(_))) => Pause::Fixed(pacing.after_refusal(took)),
         Err(SessionError::Fleet(FleetError::Launch(_) | FleetError::Broken(_))) => {
             Pause::Fixed(pacing.after_break())
         }

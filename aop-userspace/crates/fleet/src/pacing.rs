@@ -11,6 +11,11 @@ use std::{
 const PERIOD: Duration = Duration::from_secs(10);
 /// The time until the next attempt, while etcd is away.
 const RETRY: Duration = Duration::from_secs(3);
+/// An attempt that failed after this time may have met a crowd: so many hosts at once that etcd
+/// answers none of them in time.
+const SLOW: Duration = Duration::from_secs(2);
+/// The longest time by which a host stays away from a crowd.
+const MAX_AWAY: Duration = Duration::from_secs(60);
 /// The longest time until a process that broke is started again.
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
@@ -19,13 +24,15 @@ const MAX_BACKOFF: Duration = Duration::from_secs(60);
 pub struct Pacing {
     /// The pause after the next break of the process.
     backoff: Duration,
+    /// The longest time by which this host stays away from a crowd now.
+    away: Duration,
     /// Whether the last attempt was a report.
     reporting: bool,
 }
 
 impl Default for Pacing {
     fn default() -> Self {
-        Self { backoff: Self::SPACING, reporting: false }
+        Self { backoff: Self::SPACING, away: Duration::ZERO, reporting: false }
     }
 }
 
@@ -36,14 +43,18 @@ impl Pacing {
     /// The pause after a report, or after an attempt that failed on this host.
     pub fn after_report(&mut self) -> Duration {
         self.backoff = Self::SPACING;
+        self.away = Duration::ZERO;
         if mem::replace(&mut self.reporting, true) { jittered(PERIOD) } else { place() }
     }
 
-    /// The pause after an attempt that etcd did not answer, or refused.
-    pub fn after_refusal(&mut self) -> Duration {
+    /// The pause after an attempt that etcd did not answer, or refused, after this time. While
+    /// attempts fail slowly, it grows, and hosts that were in step go apart.
+    pub fn after_refusal(&mut self, took: Duration) -> Duration {
         self.backoff = Self::SPACING;
         self.reporting = false;
-        jittered(RETRY)
+        let crowd = took >= SLOW;
+        self.away = if crowd { (self.away * 2).max(took).min(MAX_AWAY) } else { Duration::ZERO };
+        jittered(RETRY) + self.away * random(1000) / 1000
     }
 
     /// The pause after the process that talks to etcd broke. It grows while that goes on.
@@ -100,7 +111,11 @@ mod tests {
 
     #[test]
     fn hosts_that_begin_together_are_spread_over_the_whole_period() {
-        let starts = [|_: &mut Pacing| Duration::ZERO, Pacing::after_refusal, Pacing::after_break];
+        let starts = [
+            |_: &mut Pacing| Duration::ZERO,
+            |pacing: &mut Pacing| pacing.after_refusal(Duration::ZERO),
+            Pacing::after_break,
+        ];
         for begin in starts {
             let mut seconds = [0; 10];
             for _ in 0..1000 {
@@ -113,5 +128,25 @@ mod tests {
             }
             assert!(seconds[1..].iter().all(|hosts| (60..180).contains(hosts)), "{seconds:?}");
         }
+    }
+
+    #[test]
+    fn hosts_that_etcd_does_not_answer_in_time_go_apart_and_others_try_again_soon() {
+        let mut pacing = Pacing::default();
+        let longest = |pacing: &Pacing, took| {
+            let pause = |_| Pacing { ..*pacing }.after_refusal(took);
+            (0..1000).map(pause).max().unwrap().as_secs()
+        };
+        let slow = Duration::from_secs(5);
+        assert!((7..=8).contains(&longest(&pacing, slow)));
+        pacing.after_refusal(slow);
+        assert!((12..=13).contains(&longest(&pacing, slow)));
+        for _ in 0..20 {
+            pacing.after_refusal(slow);
+        }
+        assert!((60..=63).contains(&longest(&pacing, slow)));
+        assert_eq!(longest(&pacing, Duration::ZERO), 3);
+        pacing.after_report();
+        assert!((7..=8).contains(&longest(&pacing, slow)));
     }
 }
