@@ -15,15 +15,11 @@ struct Figure {
 }
 
 impl Figures {
+    /// Adds a figure, and prints it at once.
     pub(crate) fn add(&mut self, name: &str, unit: &'static str, value: f64) {
+        let digits = if value.fract() == 0.0 || value >= 1000.0 { 0 } else { 2 };
+        println!("{name:<NAME$} {value:>10.digits$} {unit}");
         self.0.push(Figure { name: name.to_owned(), unit, value });
-    }
-
-    pub(crate) fn print(&self) {
-        for Figure { name, unit, value } in &self.0 {
-            let digits = if value.fract() == 0.0 || *value >= 1000.0 { 0 } else { 2 };
-            println!("{name:<NAME$} {value:>12.digits$} {unit}");
-        }
     }
 
     /// `{name: {value, unit}}`.

@@ -120,7 +120,6 @@ fn measure(choice: &Choice) -> Result<Figures> {
         let all = begun + Duration::from_secs_f64(returned.all);
         simulation.record.steady(all, Instant::now()).busiest as f64
     });
-    figures.print();
     simulation.record.print_errors();
     Ok(figures)
 }
