@@ -37,6 +37,9 @@ pub(crate) fn bench(name: Option<&str>, arguments: &[String]) -> Result<()> {
     if let Some(unknown) = name.filter(|name| !BENCHES.contains(name)) {
         bail!("there is no benchmark {unknown:?}; there are {}", BENCHES.join(", "));
     }
+    if name.is_none() && !arguments.is_empty() {
+        bail!("name the benchmark that the arguments are for: {}", BENCHES.join(", "));
+    }
     if !Privilege::current()?.is_root() {
         bail!("the benchmarks load programs and make network namespaces; run them as root");
     }
