@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::child::{self, CommandOutput};
 use crate::pki::{Credentials, FleetPki};
-use crate::{Child, Lab, Netns, wait};
+use crate::{Child, Lab, Netns, Process, wait};
 
 /// The time for an election on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,6 +33,7 @@ struct EtcdMember {
     netns: Netns,
     link: String,
     address: Ipv4Addr,
+    data: PathBuf,
     line: Vec<PathBuf>,
     log: PathBuf,
     child: Option<Child>,
@@ -44,6 +45,14 @@ impl EtcdCluster {
     /// # Errors
     /// When etcd is missing, or does not start.
     pub fn start(lab: &Lab, members: u8) -> Result<Self> {
+        Self::start_with(lab, members, &[])
+    }
+
+    /// As [`EtcdCluster::start`], with more options of etcd.
+    ///
+    /// # Errors
+    /// When etcd is missing, or does not start.
+    pub fn start_with(lab: &Lab, members: u8, options: &[&str]) -> Result<Self> {
         let addresses: Vec<_> = (1..=members).map(|at| Ipv4Addr::new(192, 0, 2, at * 16)).collect();
         let all: Vec<IpAddr> = addresses.iter().copied().map(IpAddr::V4).collect();
         let pki = FleetPki::write(&lab.dir().join("pki"), &all)?;
@@ -52,11 +61,12 @@ impl EtcdCluster {
             .enumerate()
             .map(|(at, address)| format!("m{at}=http://{address}:{PEER_PORT}"))
             .collect();
-        let members = addresses
-            .iter()
-            .enumerate()
-            .map(|(at, address)| EtcdMember::connect(lab, at, *address, &cluster.join(","), &pki));
-        let members = members.collect::<Result<Vec<_>>>()?;
+        let member = |(at, address): (usize, &Ipv4Addr)| {
+            let mut member = EtcdMember::connect(lab, at, *address, &cluster.join(","), &pki)?;
+            member.line.extend(options.iter().map(PathBuf::from));
+            Ok(member)
+        };
+        let members = addresses.iter().enumerate().map(member).collect::<Result<Vec<_>>>()?;
         let root = pki.user("root")?;
         let (router, origin) = (lab.router().clone(), lab.origin().clone());
         let mut started = Self { members, router, origin, pki, root };
@@ -80,6 +90,19 @@ impl EtcdCluster {
     /// Kills a member, as a power failure does.
     pub fn kill(&mut self, at: usize) {
         self.members[at].child = None;
+    }
+
+    /// The processes of the members that run.
+    #[must_use]
+    pub fn processes(&self) -> Vec<Process> {
+        let running = self.members.iter().filter_map(|member| member.child.as_ref());
+        running.map(|child| Process(child.pid())).collect()
+    }
+
+    /// The directories with the data of the members.
+    #[must_use]
+    pub fn data(&self) -> Vec<PathBuf> {
+        self.members.iter().map(|member| member.data.clone()).collect()
     }
 
     /// Waits until etcd answers.
@@ -205,7 +228,7 @@ impl EtcdMember {
         let data = lab.dir().join(format!("etcd{at}"));
         let client = format!("https://{address}:{CLIENT_PORT}");
         let peer = format!("http://{address}:{PEER_PORT}");
-        let mut line: Vec<PathBuf> = vec!["etcd".into(), "--data-dir".into(), data];
+        let mut line: Vec<PathBuf> = vec!["etcd".into(), "--data-dir".into(), data.clone()];
         for (option, value) in [
             ("--name", format!("m{at}")),
             ("--listen-client-urls", client.clone()),
@@ -225,7 +248,7 @@ impl EtcdMember {
         line.push("--key-file".into());
         line.push(pki.member.key.clone());
         let log = lab.dir().join(format!("etcd{at}.log"));
-        Ok(Self { netns, link, address, line, log, child: None })
+        Ok(Self { netns, link, address, data, line, log, child: None })
     }
 
     fn log(&self) -> String {

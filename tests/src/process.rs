@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
@@ -74,6 +75,41 @@ impl Process {
         let text = self.status("VmRSS")?;
         let kilobytes: usize = text.split(' ').next().context("no VmRSS")?.parse()?;
         Ok(kilobytes * 1024)
+    }
+
+    /// Resident memory in KiB. A page that several processes share counts for each of them in part.
+    ///
+    /// # Errors
+    /// When the process does not exist.
+    pub fn shared_memory(self) -> Result<u64> {
+        let text = fs::read_to_string(self.path("smaps_rollup"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).context("no Pss")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+
+    /// The CPU time of all threads that it has now, from `schedstat`, which is finer than the ticks
+    /// of `stat`.
+    ///
+    /// # Errors
+    /// When the process does not exist.
+    pub fn cpu_time(self) -> Result<Duration> {
+        let mut total = Duration::ZERO;
+        for task in fs::read_dir(self.path("task"))? {
+            let text = fs::read_to_string(task?.path().join("schedstat"))?;
+            let nanos = text.split(' ').next().context("schedstat has a first field")?;
+            total += Duration::from_nanos(nanos.parse()?);
+        }
+        Ok(total)
+    }
+
+    /// The bytes that it has made the kernel write to disks.
+    ///
+    /// # Errors
+    /// When the process does not exist.
+    pub fn disk_writes(self) -> Result<u64> {
+        let text = fs::read_to_string(self.path("io"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("write_bytes:"));
+        Ok(line.context("no write_bytes")?.trim().parse()?)
     }
 
     /// The capability sets that are not empty, including the bounding set.

@@ -30,12 +30,15 @@ pub(crate) fn demo(arguments: &[String]) -> Result<()> {
 }
 
 /// The benchmarks, by the names of their targets.
-const BENCHES: [&str; 2] = ["firewall", "terminator"];
+const BENCHES: [&str; 3] = ["firewall", "terminator", "fleet"];
 
-/// Runs the benchmark `name`, or both, with `arguments`.
+/// Runs the benchmark `name`, or all, with `arguments`.
 pub(crate) fn bench(name: Option<&str>, arguments: &[String]) -> Result<()> {
     if let Some(unknown) = name.filter(|name| !BENCHES.contains(name)) {
-        bail!("there is no benchmark {unknown:?}; there are {}", BENCHES.join(" and "));
+        bail!("there is no benchmark {unknown:?}; there are {}", BENCHES.join(", "));
+    }
+    if name.is_none() && !arguments.is_empty() {
+        bail!("name the benchmark that the arguments are for: {}", BENCHES.join(", "));
     }
     if !Privilege::current()?.is_root() {
         bail!("the benchmarks load programs and make network namespaces; run them as root");
@@ -46,6 +49,9 @@ pub(crate) fn bench(name: Option<&str>, arguments: &[String]) -> Result<()> {
     }
     if name.is_none_or(|name| name == "terminator") {
         packages::try_rivals(&packages::TLS_RIVALS);
+    }
+    if name.is_none_or(|name| name == "fleet") {
+        packages::ensure_for(&packages::ETCD)?;
     }
     object::refresh()?;
     let folder = build(Profile::Release, &["aop", "aop-upstream"])?;

@@ -86,16 +86,17 @@ enum Verb {
         #[arg(last = true)]
         filter: Vec<String>,
     },
-    /// Measure the packet path and the terminator, compared with alternatives. Needs root.
+    /// Measure the packet path, the terminator and a fleet. Needs root.
     ///
     /// firewall compares with an empty program, xdp-filter and nftables; terminator with nginx,
-    /// HAProxy and hitch. Each comparison is one run. Installs the alternatives if it can, and
-    /// writes the figures to target/bench.
+    /// HAProxy and hitch; fleet simulates 1,000 hosts that report to a real etcd. Each comparison
+    /// is one run. Installs the alternatives if it can, and writes the figures to target/bench.
     Bench {
-        /// firewall or terminator [default: both]
+        /// firewall, terminator or fleet [default: all]
         name: Option<String>,
-        /// For terminator: the products and layers to compare, and the number of rounds
-        #[arg(last = true)]
+        /// For terminator: the products and layers to compare, and the number of rounds. For fleet:
+        /// --hosts N, --members N of etcd, --seconds N of reporting
+        #[arg(last = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
     /// Run aop behind an edge made from pingora, the CDN's own proxy library. Needs root.

@@ -156,6 +156,12 @@ pub(crate) const TLS_RIVALS: [Tool; 3] = [
     tool("hitch", "hitch", "is measured as a TLS terminator"),
 ];
 
+/// The additional tools of `bench fleet`.
+pub(crate) const ETCD: [Tool; 2] = [
+    tool("etcd", "etcd-server", "takes the reports of simulated hosts"),
+    tool("etcdctl", "etcd-client", "tells the state of etcd"),
+];
+
 const fn module(file: &'static str, package: &'static str, purpose: &'static str) -> Tool {
     tool(file, package, purpose)
 }

@@ -26,27 +26,12 @@ pub(crate) fn pin(processes: &[Process], cpus: Range<usize>) -> Result<()> {
     Ok(())
 }
 
-/// The CPU time of all their threads, from `schedstat`, which is finer than the ticks of `stat`.
-/// None of the servers ends a thread while it serves.
+/// The CPU time of all their threads. None of the servers ends a thread while it serves.
 pub(crate) fn cpu_time(processes: &[Process]) -> Result<Duration> {
-    let mut total = Duration::ZERO;
-    for Process(pid) in processes {
-        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-            let text = fs::read_to_string(task?.path().join("schedstat"))?;
-            let nanos = text.split(' ').next().context("schedstat has a first field")?;
-            total += Duration::from_nanos(nanos.parse()?);
-        }
-    }
-    Ok(total)
+    processes.iter().map(|process| process.cpu_time()).sum()
 }
 
 /// Resident memory in KiB. A page that several processes share counts for each of them in part.
 pub(crate) fn memory(processes: &[Process]) -> Result<u64> {
-    let mut total = 0;
-    for Process(pid) in processes {
-        let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).context("no Pss")?;
-        total += line.trim().trim_end_matches(" kB").parse::<u64>()?;
-    }
-    Ok(total)
+    processes.iter().map(|process| process.shared_memory()).sum()
 }

@@ -7,14 +7,13 @@ mod instance;
 mod session;
 
 use std::{
-    hash::{BuildHasher, RandomState},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use aop_api::{FleetLink, FleetLinkState};
 use aop_config::FleetConfig;
-use aop_fleet::{FleetError, PublishOutcome, own_name};
+use aop_fleet::{FleetError, Pacing, PublishOutcome, own_name};
 use jiff::Timestamp;
 use parking_lot::{Condvar, Mutex};
 use tokio::task::spawn_blocking;
@@ -22,15 +21,6 @@ use tokio_util::sync::CancellationToken;
 
 use self::session::{FleetSession, SessionError};
 use super::Daemon;
-
-/// The time between two reports, with jitter: the hosts of a fleet must not report in step.
-const PERIOD: Duration = Duration::from_secs(10);
-/// The shortest time between two reports.
-const SPACING: Duration = Duration::from_secs(1);
-/// The time until the next attempt, while etcd is away.
-const RETRY: Duration = Duration::from_secs(3);
-/// The longest time until a process that broke is started again.
-const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
 /// The link to the fleet.
 #[derive(Default)]
@@ -50,7 +40,7 @@ struct Shared {
 /// When the next report is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pause {
-    /// After a change, or after this time; a change waits for [`SPACING`].
+    /// After a change, or after this time; a change waits for [`Pacing::SPACING`].
     UntilChange(Duration),
     /// After this time: etcd is away.
     Fixed(Duration),
@@ -86,7 +76,7 @@ impl FleetReporter {
         loop {
             let changed = shared.changes != seen;
             let until = match pause {
-                Pause::UntilChange(_) if changed => Some(SPACING),
+                Pause::UntilChange(_) if changed => Some(Pacing::SPACING),
                 Pause::UntilChange(time) | Pause::Fixed(time) => Some(time),
                 Pause::Change if changed => Some(Duration::ZERO),
                 Pause::Change => None,
@@ -158,7 +148,7 @@ impl Daemon {
 
     fn keep_reporting(self: &Arc<Self>) {
         let mut session: Option<FleetSession> = None;
-        let mut backoff = SPACING;
+        let mut pacing = Pacing::default();
         loop {
             let changes = self.fleet.changes();
             let config = self.policy.read().live.fleet.clone();
@@ -169,9 +159,10 @@ impl Daemon {
                     Pause::Change
                 }
                 Some(config) => {
+                    let begun = Instant::now();
                     let result = self.report_once(&mut session, &config, changes);
                     self.fleet.note(&config, &result);
-                    pause_after(&result, &mut backoff)
+                    pause_after(&result, begun.elapsed(), &mut pacing)
                 }
             };
             if !self.fleet.wait(pause, changes) {
@@ -181,25 +172,19 @@ impl Daemon {
     }
 }
 
-/// The pause after an attempt. `backoff` grows while the process breaks.
-fn pause_after(result: &Result<PublishOutcome, SessionError>, backoff: &mut Duration) -> Pause {
-    if let Err(SessionError::Fleet(FleetError::Launch(_) | FleetError::Broken(_))) = result {
-        let pause = *backoff;
-        *backoff = (pause * 2).min(MAX_BACKOFF);
-        return Pause::Fixed(jittered(pause));
-    }
-    *backoff = SPACING;
+/// The pause after an attempt that took so long.
+fn pause_after(
+    result: &Result<PublishOutcome, SessionError>,
+    took: Duration,
+    pacing: &mut Pacing,
+) -> Pause {
     match result {
-        Ok(_) | Err(SessionError::Here(_)) => Pause::UntilChange(jittered(PERIOD)),
-        Err(SessionError::Fleet(_)) => Pause::Fixed(jittered(RETRY)),
+        Ok(_) | Err(SessionError::Here(_)) => Pause::UntilChange(pacing.after_report()),
+        Err(SessionError::Fleet(FleetError::Etcd(_))) => Pause::Fixed(pacing.after_refusal(took)),
+        Err(SessionError::Fleet(FleetError::Launch(_) | FleetError::Broken(_))) => {
+            Pause::Fixed(pacing.after_break())
+        }
     }
-}
-
-/// A time that differs from `mean` by a fifth at most.
-fn jittered(mean: Duration) -> Duration {
-    // The keys of the hasher are random.
-    let random = RandomState::new().hash_one(0_u8) % 401;
-    mean * (800 + u32::try_from(random).unwrap_or(200)) / 1000
 }
 
 #[cfg(test)]

@@ -111,19 +111,7 @@ impl FleetClient {
     /// etcd does not take it.
     pub fn publish(&self, report: OriginReport) -> Result<PublishOutcome, FleetError> {
         let name = report.name.clone();
-        let FleetReply::Publication(publication) =
-            self.ask(&FleetRequest::Publish(Box::new(report)))?
-        else {
-            return Err(unexpected());
-        };
-        Ok(match publication {
-            Publication::Taken { bytes, rival } => {
-                PublishOutcome::Taken { bytes, warning: rival.map(|rival| rival.warning(&name)) }
-            }
-            Publication::NameTaken => PublishOutcome::NameTaken(format!(
-                "another host reports as {name} (`aop fleet status --host {name}`)"
-            )),
-        })
+        self.ask(&FleetRequest::Publish(Box::new(report)))?.published(&name)
     }
 
     /// Reads what all hosts have written, in one state of etcd.
@@ -170,12 +158,16 @@ impl FleetClient {
     /// # Errors
     /// etcd does not answer.
     pub fn orders(&self, above: u64) -> Result<StoredOrders, FleetError> {
-        let FleetReply::Orders(page) = self.ask(&FleetRequest::Orders(above))? else {
-            return Err(unexpected());
-        };
-        let OrderPage { orders, unreadable, more } = page;
-        let orders = orders.into_iter().filter_map(SignedOrder::from_parts).collect();
-        Ok(StoredOrders { orders, unreadable, more })
+        self.ask(&FleetRequest::Orders(above))?.stored_orders()
+    }
+
+    /// The same for a host that has just reported: cheaper, and perhaps without orders that were
+    /// given after the report.
+    ///
+    /// # Errors
+    /// etcd does not answer.
+    pub fn orders_after_report(&self, above: u64) -> Result<StoredOrders, FleetError> {
+        self.ask(&FleetRequest::OrdersAfterReport(above))?.stored_orders()
     }
 
     /// Writes an order under its number. Whether there was none of that number.
@@ -209,8 +201,34 @@ impl FleetClient {
 
     fn ask(&self, request: &FleetRequest) -> Result<FleetReply, FleetError> {
         let broken = |error: ChannelError| FleetError::Broken(error.to_string());
-        let reply = process::ask(&self.channel, request).map_err(broken)?;
-        if let FleetReply::Failed(why) = reply { Err(FleetError::Etcd(why)) } else { Ok(reply) }
+        process::ask(&self.channel, request).map_err(broken)?.succeeded()
+    }
+}
+
+impl FleetReply {
+    fn succeeded(self) -> Result<Self, FleetError> {
+        if let Self::Failed(why) = self { Err(FleetError::Etcd(why)) } else { Ok(self) }
+    }
+
+    /// The outcome of the report of `name`.
+    pub(crate) fn published(self, name: &str) -> Result<PublishOutcome, FleetError> {
+        let Self::Publication(publication) = self.succeeded()? else { return Err(unexpected()) };
+        Ok(match publication {
+            Publication::Taken { bytes, rival } => {
+                PublishOutcome::Taken { bytes, warning: rival.map(|rival| rival.warning(name)) }
+            }
+            Publication::NameTaken => PublishOutcome::NameTaken(format!(
+                "another host reports as {name} (`aop fleet status --host {name}`)"
+            )),
+        })
+    }
+
+    /// The orders that were read.
+    pub(crate) fn stored_orders(self) -> Result<StoredOrders, FleetError> {
+        let Self::Orders(page) = self.succeeded()? else { return Err(unexpected()) };
+        let OrderPage { orders, unreadable, more } = page;
+        let orders = orders.into_iter().filter_map(SignedOrder::from_parts).collect();
+        Ok(StoredOrders { orders, unreadable, more })
     }
 }
 

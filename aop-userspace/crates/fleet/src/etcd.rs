@@ -9,7 +9,7 @@ mod error;
 mod messages;
 
 pub(crate) use self::{
-    client::{Compare, EtcdClient, Operation, TxnAnswer, end_of_prefix},
+    client::{Compare, EtcdClient, Operation, ReadState, TxnAnswer, end_of_prefix},
     error::EtcdError,
     messages::KeyValue,
 };

@@ -4,7 +4,7 @@ use aop_config::FleetPrefix;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    etcd::{Compare, EtcdClient, EtcdError, Operation, end_of_prefix},
+    etcd::{Compare, EtcdClient, EtcdError, Operation, ReadState, end_of_prefix},
     keys,
     orders::{OrderParts, SignedOrder},
 };
@@ -27,10 +27,11 @@ pub(crate) async fn read(
     etcd: &mut EtcdClient,
     prefix: &FleetPrefix,
     above: u64,
+    state: ReadState,
 ) -> Result<OrderPage, EtcdError> {
     let from = keys::order(prefix, above.saturating_add(1));
     let end = end_of_prefix(&keys::orders(prefix));
-    let page = etcd.range(from.as_bytes(), &end, MOST, 0).await?;
+    let page = etcd.range(from.as_bytes(), &end, MOST, state).await?;
     let order = |value: &[u8]| SignedOrder::from_bytes(value).ok().map(|order| order.to_parts());
     let orders: Vec<_> = page.keys.iter().filter_map(|key| order(&key.value)).collect();
     Ok(OrderPage { unreadable: page.keys.len() - orders.len(), orders, more: page.more })

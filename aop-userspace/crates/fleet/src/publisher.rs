@@ -83,8 +83,9 @@ impl Publisher {
         report: &OriginReport,
     ) -> Result<Publication, EtcdError> {
         let published = self.try_publish(etcd, prefix, report).await;
-        if published.is_err() {
-            // Perhaps it was the lease. The next attempt asks, and makes a new one.
+        if matches!(published, Err(EtcdError::Refused(_))) {
+            // Perhaps it was the lease. After an attempt that was not answered it may live: then the
+            // next attempt renews it.
             self.lease = None;
         }
         published

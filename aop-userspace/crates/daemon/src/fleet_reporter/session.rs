@@ -61,7 +61,7 @@ impl Daemon {
         let report = self.host_report(config, &name, &open.instance);
         let published = open.client.publish(report).and_then(|published| {
             let Some(last) = self.orders.reads_above() else { return Ok(published) };
-            match open.client.orders(last) {
+            match open.client.orders_after_report(last) {
                 Ok(orders) => {
                     self.obey(config, &name, &orders);
                     Ok(published)

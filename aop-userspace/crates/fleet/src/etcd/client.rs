@@ -57,6 +57,16 @@ pub(crate) struct TxnAnswer {
     pub(crate) read: Vec<KeyValue>,
 }
 
+/// The state of etcd that is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReadState {
+    /// That of a revision; 0 is the newest one of all members.
+    Revision(i64),
+    /// That of the member that is asked, which costs the others nothing. It may lack the last
+    /// changes, but none from before the last change that this member has confirmed.
+    OfMember,
+}
+
 /// A page of keys.
 pub(crate) struct Page {
     pub(crate) keys: Vec<KeyValue>,
@@ -81,16 +91,21 @@ impl EtcdClient {
         self.endpoints.get(self.at).map(ToString::to_string).unwrap_or_default()
     }
 
-    /// Reads the keys from `from` up to `end`, at most `limit`, in the state of `revision` (0: the
-    /// newest).
+    /// Reads the keys from `from` up to `end`, at most `limit`.
     pub(crate) async fn range(
         &mut self,
         from: &[u8],
         end: &[u8],
         limit: i64,
-        revision: i64,
+        state: ReadState,
     ) -> Result<Page, EtcdError> {
-        let ask = RangeRequest { key: from.to_vec(), range_end: end.to_vec(), limit, revision };
+        let ask = RangeRequest {
+            key: from.to_vec(),
+            range_end: end.to_vec(),
+            limit,
+            revision: if let ReadState::Revision(revision) = state { revision } else { 0 },
+            serializable: state == ReadState::OfMember,
+        };
         let RangeResponse { header, kvs, more } = self.call(RANGE, ask).await?;
         Ok(Page { keys: kvs, revision: header.map_or(0, |it| it.revision), more })
     }
@@ -193,12 +208,14 @@ impl Operation<'_> {
                 range_end: Vec::new(),
                 limit: 1,
                 revision: 0,
+                serializable: false,
             }),
             Self::GetBelow(prefix, limit) => RequestKind::Range(RangeRequest {
                 key: prefix.into(),
                 range_end: end_of_prefix(prefix),
                 limit,
                 revision: 0,
+                serializable: false,
             }),
             Self::Delete(key) => RequestKind::Delete(DeleteRangeRequest { key: key.into() }),
         };

@@ -1,0 +1,110 @@
+//! The work of the process that talks to etcd: one access, and the answers to messages.
+
+use std::time::Duration;
+
+use aop_api::OriginReport;
+use aop_config::{FleetName, FleetPrefix};
+use tokio::time::timeout;
+
+use crate::{
+    FleetAccess, FleetError, PublishOutcome, StoredOrders,
+    etcd::{Compare, EtcdClient, EtcdError, Operation, ReadState},
+    keys::HostKeys,
+    order_store,
+    process::{FleetReply, FleetRequest, Reason},
+    publisher::Publisher,
+    reader,
+};
+
+/// The time for one message, at however many endpoints. Shorter than a lease.
+const DEADLINE: Duration = Duration::from_secs(25);
+
+/// An open access, with at most one connection. The process without privilege holds one; a
+/// simulation of many hosts holds one for each.
+pub struct EtcdSession {
+    etcd: EtcdClient,
+    prefix: FleetPrefix,
+    publisher: Publisher,
+}
+
+impl EtcdSession {
+    /// Opens `access`; `first` selects the endpoint to begin with. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// The access cannot be used.
+    pub fn open(access: &FleetAccess, first: usize) -> Result<Self, Reason> {
+        let (endpoints, prefix, tls) = access.open().map_err(|why| Reason::new(&why))?;
+        let etcd = EtcdClient::new(endpoints, tls, first);
+        Ok(Self { etcd, prefix, publisher: Publisher::default() })
+    }
+
+    /// As [`FleetClient::publish`](crate::FleetClient::publish).
+    ///
+    /// # Errors
+    /// etcd does not take it.
+    pub async fn publish(&mut self, report: OriginReport) -> Result<PublishOutcome, FleetError> {
+        let name = report.name.clone();
+        self.reply(FleetRequest::Publish(Box::new(report))).await.published(&name)
+    }
+
+    /// As [`FleetClient::orders_after_report`](crate::FleetClient::orders_after_report).
+    ///
+    /// # Errors
+    /// etcd does not answer.
+    pub async fn orders_after_report(&mut self, above: u64) -> Result<StoredOrders, FleetError> {
+        self.reply(FleetRequest::OrdersAfterReport(above)).await.stored_orders()
+    }
+
+    /// The answer to a message, in time.
+    pub(crate) async fn reply(&mut self, request: FleetRequest) -> FleetReply {
+        match timeout(DEADLINE, self.answer(request)).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(error)) => FleetReply::Failed(Reason::new(&error.to_string())),
+            Err(_) => FleetReply::Failed(Reason::new(&format!(
+                "no endpoint answered within {} s, {} was the last",
+                DEADLINE.as_secs(),
+                self.etcd.endpoint()
+            ))),
+        }
+    }
+
+    async fn answer(&mut self, request: FleetRequest) -> Result<FleetReply, EtcdError> {
+        let Self { etcd, prefix, publisher } = self;
+        match request {
+            FleetRequest::Publish(report) => {
+                Ok(FleetReply::Publication(publisher.publish(etcd, prefix, &report).await?))
+            }
+            FleetRequest::Read(request) => {
+                Ok(FleetReply::Page(reader::read_page(etcd, prefix, &request).await?))
+            }
+            FleetRequest::Orders(above) => {
+                let newest = ReadState::Revision(0);
+                Ok(FleetReply::Orders(order_store::read(etcd, prefix, above, newest).await?))
+            }
+            FleetRequest::OrdersAfterReport(above) => {
+                let state = ReadState::OfMember;
+                Ok(FleetReply::Orders(order_store::read(etcd, prefix, above, state).await?))
+            }
+            FleetRequest::Order { serial, value, seconds } => {
+                let written = order_store::write(etcd, prefix, serial, value, seconds).await?;
+                Ok(FleetReply::Ordered(written))
+            }
+            FleetRequest::Forget(name) => {
+                Ok(FleetReply::Forgotten(forget(etcd, prefix, &name).await?))
+            }
+            FleetRequest::Open(..) => Err(EtcdError::refused("opened already")),
+        }
+    }
+}
+
+/// Deletes the note of a host that does not report.
+async fn forget(
+    etcd: &mut EtcdClient,
+    prefix: &FleetPrefix,
+    name: &FleetName,
+) -> Result<bool, EtcdError> {
+    let keys = HostKeys::of(prefix, name);
+    let silent = Compare { key: &keys.report, revision: 0 };
+    let delete = vec![Operation::Delete(&keys.seen)];
+    Ok(etcd.transaction(Some(silent), delete, Vec::new()).await?.met)
+}
