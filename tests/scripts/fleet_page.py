@@ -141,7 +141,7 @@ async def the_page_of_a_host_shows_its_link_to_the_fleet(tab, options):
 
 async def etcd_away_is_told_and_the_last_view_is_marked_as_old(tab, options):
     print("loaded", flush=True)
-    await tab.until("it is told", SAID, lambda said: "etcd is not read since" in said)
+    await tab.until("it is told", SAID, lambda said: "etcd has not been read since" in said)
     assert await tab.value("document.body.classList.contains('stale')")
     assert await tab.value(CELLS) == options.hosts
     await tab.shoot(options.folder, "etcd-away", 1280, 900)

@@ -95,7 +95,7 @@ impl FleetPages for FleetReader {
                 };
             }
             (Some(why), _) => why,
-            (None, None) => "etcd was not read yet",
+            (None, None) => "etcd has not been read yet",
         };
         Page::text(PageStatus::Unavailable, why)
     }

@@ -38,11 +38,11 @@ function reasonsOf(fleet) {
 function showVerdict(data) {
   const { fleet, failing_since: failing, error } = data;
   if (!fleet) {
-    verdict("unknown", failing ? `etcd is not read since ${clock(failing)} UTC.` : "etcd was not read yet.", error ? [["?", error]] : []);
+    verdict("unknown", failing ? `etcd has not been read since ${clock(failing)} UTC.` : "etcd has not been read yet.", error ? [["?", error]] : []);
     return;
   }
   const age = (Date.parse(data.now) - Date.parse(fleet.at)) / 1000;
-  if (failing) verdict("unknown", `etcd is not read since ${clock(failing)} UTC. The rest is old: it is of ${clock(fleet.at)} UTC.`, [["?", error]]);
+  if (failing) verdict("unknown", `etcd has not been read since ${clock(failing)} UTC. The rest is old: it is of ${clock(fleet.at)} UTC.`, [["?", error]]);
   else if (age > OLD) verdict("unknown", `etcd does not answer. The rest is old: it is of ${clock(fleet.at)} UTC.`, []);
   else return verdict(stateOf(fleet), headline(fleet), reasonsOf(fleet));
   document.body.classList.add("stale");
