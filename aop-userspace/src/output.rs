@@ -9,6 +9,8 @@ mod text;
 
 use std::io::{self, Write};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 #[cfg(test)]
 pub(crate) use self::drop_line::dropped_packet;
 pub(crate) use self::{
@@ -26,6 +28,17 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Whether the reader of standard output has closed the pipe. A verb that otherwise goes on until
+/// Ctrl-C ends then.
+pub(crate) fn reader_is_gone() -> bool {
+    let stdout = io::stdout();
+    // The kernel tells these two unasked (poll(2)).
+    let gone = PollFlags::ERR | PollFlags::HUP;
+    let mut polled = [PollFd::new(&stdout, PollFlags::empty())];
+    poll(&mut polled, Some(&Timespec::default()))
+        .is_ok_and(|_| polled.iter().any(|stdout| stdout.revents().intersects(gone)))
 }
 
 /// The error and its causes, without a cause that the text before it already contains.

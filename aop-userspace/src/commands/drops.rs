@@ -17,7 +17,7 @@ use nix::sys::signal::Signal;
 
 use crate::{
     arguments::{ConfigFile, duration},
-    output::{count, drop_line, lines, print},
+    output::{count, drop_line, lines, print, reader_is_gone},
     signals,
 };
 
@@ -58,7 +58,10 @@ impl DropsCommand {
         loop {
             self.print_new(&mut drops, &mut lost, &mut sum)?;
             let over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-            if over || stopped.recv_timeout(PERIOD) != Err(RecvTimeoutError::Timeout) {
+            if over
+                || reader_is_gone()
+                || stopped.recv_timeout(PERIOD) != Err(RecvTimeoutError::Timeout)
+            {
                 break;
             }
         }

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use super::{HostSelection, table};
 use crate::{
     arguments::{ConfigFile, Output},
-    output::{Colours, print, terminal_columns},
+    output::{Colours, print, reader_is_gone, terminal_columns},
 };
 
 /// The time between two readings of `--watch`. Hosts report every ten seconds.
@@ -45,6 +45,9 @@ impl FleetStatusCommand {
                 Err(error) if self.watch => {
                     print(&format!("{error}\n"))?;
                     sleep(WATCH);
+                    if reader_is_gone() {
+                        return Ok(ExitCode::SUCCESS);
+                    }
                     client = reconnected(&self.file, client);
                     continue;
                 }
@@ -59,10 +62,12 @@ impl FleetStatusCommand {
             self.output.print(&report, |report| {
                 table::status(report, unreadable, Colours::of_stdout(), terminal_columns())
             })?;
-            if !self.watch {
+            if self.watch {
+                sleep(WATCH);
+            }
+            if !self.watch || reader_is_gone() {
                 return Ok(ExitCode::SUCCESS);
             }
-            sleep(WATCH);
         }
     }
 }
