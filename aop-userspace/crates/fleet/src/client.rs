@@ -10,16 +10,14 @@ use aop_sandbox::{
 
 use crate::{
     FleetAccess,
+    forget::ForgetOutcome,
     order_store::OrderPage,
     orders::SignedOrder,
     process::{self, FleetReply, FleetRequest, Reason},
     publisher::{Publication, Rival},
-    reader::{FleetEntry, FleetPart, PageRequest},
     view::StoredFleet,
+    whole_fleet,
 };
-
-/// More pages of one part than a fleet has.
-const MAX_PAGES: usize = 1000;
 
 /// A process that talks to etcd. It dies with the thread that started it.
 #[derive(Debug)]
@@ -114,41 +112,23 @@ impl FleetClient {
         self.ask(&FleetRequest::Publish(Box::new(report)))?.published(&name)
     }
 
-    /// Reads what all hosts have written, in one state of etcd.
+    /// Reads what all hosts have written, in one state of etcd, and what is wrong with etcd.
     ///
     /// # Errors
     /// etcd does not answer.
     pub fn hosts(&self) -> Result<StoredFleet, FleetError> {
-        let mut fleet = StoredFleet::default();
-        let mut revision = 0;
-        for part in [FleetPart::Hosts, FleetPart::Seen, FleetPart::Claims] {
-            let mut after = None;
-            for _ in 0..MAX_PAGES {
-                let request = PageRequest { part, after, revision };
-                let FleetReply::Page(page) = self.ask(&FleetRequest::Read(request))? else {
-                    return Err(unexpected());
-                };
-                revision = page.revision;
-                fleet.unreadable += page.unreadable;
-                for entry in page.entries {
-                    match entry {
-                        FleetEntry::Report(name, report) => {
-                            fleet.reports.insert(name, report.map(|report| *report));
-                        }
-                        FleetEntry::Seen(name, seen) => {
-                            fleet.seen.insert(name, seen.at);
-                        }
-                        FleetEntry::Claim(name) => {
-                            fleet.claimed.insert(name);
-                        }
-                    }
-                }
-                after = page.last;
-                if after.is_none() {
-                    break;
-                }
+        let mut fleet = whole_fleet::read(|request| {
+            let page = self.ask(&FleetRequest::Read(request))?;
+            if let FleetReply::Compacted = page {
+                return Ok(None);
             }
-        }
+            let FleetReply::Page(page) = page else { return Err(unexpected()) };
+            Ok(Some(page))
+        })?;
+        let FleetReply::StoreWarnings(warnings) = self.ask(&FleetRequest::StoreWarnings)? else {
+            return Err(unexpected());
+        };
+        fleet.warnings = warnings.iter().map(|warning| warning.to_string()).collect();
         Ok(fleet)
     }
 
@@ -188,15 +168,15 @@ impl FleetClient {
         Ok(written)
     }
 
-    /// Forgets a host that is silent. Whether it was: a host that reports is not forgotten.
+    /// Forgets a host that is silent.
     ///
     /// # Errors
     /// etcd does not answer, or refuses.
-    pub fn forget(&self, name: FleetName) -> Result<bool, FleetError> {
-        let FleetReply::Forgotten(forgotten) = self.ask(&FleetRequest::Forget(name))? else {
+    pub fn forget(&self, name: FleetName) -> Result<ForgetOutcome, FleetError> {
+        let FleetReply::Forgotten(outcome) = self.ask(&FleetRequest::Forget(name))? else {
             return Err(unexpected());
         };
-        Ok(forgotten)
+        Ok(outcome)
     }
 
     fn ask(&self, request: &FleetRequest) -> Result<FleetReply, FleetError> {

@@ -10,6 +10,6 @@ mod messages;
 
 pub(crate) use self::{
     client::{Compare, EtcdClient, Operation, ReadState, TxnAnswer, end_of_prefix},
-    error::EtcdError,
+    error::{EtcdError, FULL},
     messages::KeyValue,
 };

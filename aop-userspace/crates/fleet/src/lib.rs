@@ -12,6 +12,7 @@
 mod access;
 mod client;
 mod etcd;
+mod forget;
 mod identities;
 mod keys;
 mod order_list;
@@ -25,14 +26,17 @@ mod process;
 mod publisher;
 mod reader;
 mod session;
+mod store_warnings;
 mod summary;
 #[cfg(test)]
 mod tests;
 mod view;
 mod waves;
+mod whole_fleet;
 
 pub use access::FleetAccess;
 pub use client::{FleetClient, FleetError, PublishOutcome, StoredOrders};
+pub use forget::ForgetOutcome;
 pub use identities::fleet_identities;
 pub use order_list::fleet_orders;
 pub use overview::fleet_overview;

@@ -8,7 +8,9 @@ mod signed_order;
 mod tests;
 
 pub use self::{
-    judge::{HostStanding, Judgement, MAX_LIFE, OrderRefusal, hosts_include, may_be_ordered},
+    judge::{
+        HostStanding, Judgement, MAX_AHEAD, MAX_LIFE, OrderRefusal, hosts_include, may_be_ordered,
+    },
     operator_secret::OperatorSecret,
     place::{PLACES, place},
     signed_order::{MAX_ORDER, OrderFormError, OrderParts, SignedOrder},

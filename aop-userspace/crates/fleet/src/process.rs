@@ -12,9 +12,11 @@ use tokio::sync::mpsc;
 
 use crate::{
     EtcdSession, FleetAccess,
+    forget::ForgetOutcome,
     order_store::OrderPage,
     publisher::Publication,
     reader::{FleetPage, PageRequest},
+    store_warnings::StoreWarning,
 };
 
 /// The time that the parent waits for an answer: the deadline of a session, and the time to start
@@ -38,6 +40,8 @@ pub(crate) enum FleetRequest {
     Publish(Box<OriginReport>),
     /// Read a page of what all hosts have written.
     Read(PageRequest),
+    /// Ask etcd what is wrong with it.
+    StoreWarnings,
     /// Read the orders whose numbers are above this one.
     Orders(u64),
     /// The same, just after a report: the member that took the report answers alone.
@@ -63,12 +67,16 @@ pub(crate) enum FleetReply {
     Publication(Publication),
     /// To [`FleetRequest::Read`].
     Page(FleetPage),
+    /// To [`FleetRequest::Read`]: the state of etcd is not kept any more.
+    Compacted,
+    /// To [`FleetRequest::StoreWarnings`].
+    StoreWarnings(Vec<StoreWarning>),
     /// To [`FleetRequest::Orders`] and [`FleetRequest::OrdersAfterReport`].
     Orders(OrderPage),
     /// To [`FleetRequest::Order`]: whether it was written.
     Ordered(bool),
-    /// To [`FleetRequest::Forget`]: whether the host is forgotten.
-    Forgotten(bool),
+    /// To [`FleetRequest::Forget`].
+    Forgotten(ForgetOutcome),
     /// The request failed.
     Failed(Reason),
 }

@@ -4,6 +4,8 @@
 //! A host never overwrites the report of another one: it writes if there is none, or if the one
 //! that is there is its own. The condition is part of the transaction that writes.
 
+use std::mem;
+
 use aop_api::OriginReport;
 use aop_config::{FleetName, FleetPrefix};
 use aop_types::SafeText;
@@ -67,6 +69,8 @@ struct Owner {
 /// The lease, and the knowledge of the own key.
 #[derive(Default)]
 pub(crate) struct Publisher {
+    /// The name of the last report.
+    name: Option<FleetName>,
     lease: Option<i64>,
     /// The revision of the last own write; `None` before the first, or if the name is taken.
     revision: Option<i64>,
@@ -99,6 +103,7 @@ impl Publisher {
     ) -> Result<Publication, EtcdError> {
         let refused = |why: String| EtcdError::refused(&why);
         let name: FleetName = report.name.parse().map_err(refused)?;
+        self.leave_other_name(etcd, prefix, &name).await?;
         let keys = HostKeys::of(prefix, &name);
         let value = serde_json::to_vec(report).map_err(|error| refused(error.to_string()))?;
         if value.len() > MAX_REPORT {
@@ -145,6 +150,29 @@ impl Publisher {
             }
         }
         Err(EtcdError::refused("the report was changed again and again while it was written"))
+    }
+
+    /// Deletes what this host wrote under another name, so that the fleet does not see it twice.
+    async fn leave_other_name(
+        &mut self,
+        etcd: &mut EtcdClient,
+        prefix: &FleetPrefix,
+        name: &FleetName,
+    ) -> Result<(), EtcdError> {
+        let former = self.name.replace(name.clone());
+        let Some(former) = former.filter(|former| former != name) else { return Ok(()) };
+        // The lease is let go, so that the report expires even if it cannot be deleted.
+        let Self { revision, .. } = mem::take(self);
+        self.name = Some(name.clone());
+        let keys = HostKeys::of(prefix, &former);
+        let Some(revision) = revision.filter(|revision| *revision != 0) else { return Ok(()) };
+        let own = Compare { key: &keys.report, revision };
+        let delete = vec![Operation::Delete(&keys.report), Operation::Delete(&keys.seen)];
+        match etcd.transaction(Some(own), delete, Vec::new()).await {
+            // The roles in etcd may not let it.
+            Ok(_) | Err(EtcdError::Refused(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// A lease that has just been renewed, or made.

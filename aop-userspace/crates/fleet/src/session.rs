@@ -8,12 +8,11 @@ use tokio::time::timeout;
 
 use crate::{
     FleetAccess, FleetError, PublishOutcome, StoredOrders,
-    etcd::{Compare, EtcdClient, EtcdError, Operation, ReadState},
-    keys::HostKeys,
-    order_store,
+    etcd::{EtcdClient, EtcdError, ReadState},
+    forget, order_store,
     process::{FleetReply, FleetRequest, Reason},
     publisher::Publisher,
-    reader,
+    reader, store_warnings,
 };
 
 /// The time for one message, at however many endpoints. Shorter than a lease.
@@ -74,8 +73,12 @@ impl EtcdSession {
             FleetRequest::Publish(report) => {
                 Ok(FleetReply::Publication(publisher.publish(etcd, prefix, &report).await?))
             }
-            FleetRequest::Read(request) => {
-                Ok(FleetReply::Page(reader::read_page(etcd, prefix, &request).await?))
+            FleetRequest::Read(request) => match reader::read_page(etcd, prefix, &request).await {
+                Err(EtcdError::Compacted) => Ok(FleetReply::Compacted),
+                page => Ok(FleetReply::Page(page?)),
+            },
+            FleetRequest::StoreWarnings => {
+                Ok(FleetReply::StoreWarnings(store_warnings::of(etcd).await))
             }
             FleetRequest::Orders(above) => {
                 let newest = ReadState::Revision(0);
@@ -90,21 +93,9 @@ impl EtcdSession {
                 Ok(FleetReply::Ordered(written))
             }
             FleetRequest::Forget(name) => {
-                Ok(FleetReply::Forgotten(forget(etcd, prefix, &name).await?))
+                Ok(FleetReply::Forgotten(forget::forget(etcd, prefix, &name).await?))
             }
             FleetRequest::Open(..) => Err(EtcdError::refused("opened already")),
         }
     }
-}
-
-/// Deletes the note of a host that does not report.
-async fn forget(
-    etcd: &mut EtcdClient,
-    prefix: &FleetPrefix,
-    name: &FleetName,
-) -> Result<bool, EtcdError> {
-    let keys = HostKeys::of(prefix, name);
-    let silent = Compare { key: &keys.report, revision: 0 };
-    let delete = vec![Operation::Delete(&keys.seen)];
-    Ok(etcd.transaction(Some(silent), delete, Vec::new()).await?.met)
 }

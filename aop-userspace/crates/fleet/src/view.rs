@@ -26,6 +26,22 @@ pub struct StoredFleet {
     pub claimed: BTreeSet<FleetName>,
     /// Keys that are of no form of ours.
     pub unreadable: usize,
+    /// Warnings about etcd itself.
+    pub warnings: Vec<String>,
+}
+
+impl StoredFleet {
+    /// Why the report of `name` may not be that of the host: it counts for nothing then.
+    #[must_use]
+    pub fn doubt(&self, name: &FleetName) -> Option<String> {
+        let report = self.reports.get(name)?.as_ref()?;
+        if report.name != name.as_str() {
+            return Some(format!("its report is that of {}", report.name));
+        }
+        self.claimed.contains(name).then(|| {
+            "another host claims this name: give one of them another fleet.name".to_owned()
+        })
+    }
 }
 
 /// The hosts to look at.
@@ -57,12 +73,14 @@ pub fn fleet_report(
     prefix: &FleetPrefix,
     at: Timestamp,
 ) -> FleetReport {
-    let StoredFleet { reports, mut seen, claimed, unreadable: _ } = fleet;
+    let doubts: BTreeMap<FleetName, String> =
+        fleet.reports.keys().filter_map(|it| Some((it.clone(), fleet.doubt(it)?))).collect();
+    let StoredFleet { reports, mut seen, claimed: _, unreadable: _, warnings } = fleet;
     let mut hosts = Vec::new();
     for (name, report) in reports {
         let last = seen.remove(&name);
         if filter.matches(&name, report.as_ref()) {
-            hosts.push(host(&name, report, last, claimed.contains(&name), at));
+            hosts.push(host(&name, report, last, doubts.get(&name), at));
         }
     }
     for (name, last) in seen {
@@ -71,7 +89,7 @@ pub fn fleet_report(
         }
     }
     hosts.sort_by(|one, other| (&one.state, &one.name).cmp(&(&other.state, &other.name)));
-    FleetReport { at, prefix: prefix.to_string(), sums: sums(&hosts), hosts }
+    FleetReport { at, prefix: prefix.to_string(), warnings, sums: sums(&hosts), hosts }
 }
 
 /// The part of `report` on the host of this name, with its sums.
@@ -85,7 +103,7 @@ fn host(
     name: &FleetName,
     report: Option<OriginReport>,
     seen: Option<Timestamp>,
-    claimed: bool,
+    doubt: Option<&String>,
     at: Timestamp,
 ) -> FleetHost {
     let unclear = |reasons: Vec<String>, report| FleetHost {
@@ -98,8 +116,10 @@ fn host(
     let Some(report) = report else {
         return unclear(vec!["its report cannot be read".to_owned()], None);
     };
-    if report.name != name.as_str() {
-        return unclear(vec![format!("its report is that of {}", report.name)], None);
+    if let Some(doubt) = doubt
+        && report.name != name.as_str()
+    {
+        return unclear(vec![doubt.clone()], None);
     }
     let mut state = match report.state {
         OverviewState::Ok => FleetHostState::Ok,
@@ -108,9 +128,9 @@ fn host(
         OverviewState::Unknown(_) => FleetHostState::Unclear,
     };
     let mut reasons = report.failures.clone();
-    if claimed {
+    if let Some(doubt) = doubt {
         state = state.min(FleetHostState::Unclear);
-        reasons.push("another host claims this name: give one of them another fleet.name".into());
+        reasons.push(doubt.clone());
     }
     let skew = report.at.duration_since(at).as_secs().unsigned_abs();
     if skew > CLOCK_SKEW {

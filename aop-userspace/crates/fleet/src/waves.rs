@@ -103,6 +103,8 @@ impl WaveSizes {
 pub struct SeenHost {
     /// The last orders that it took, the newest last.
     pub orders: Vec<OrderResult>,
+    /// Why the report may not be that of the host.
+    pub doubt: Option<String>,
 }
 
 /// The progress of the hosts of a wave.
@@ -134,6 +136,10 @@ impl WaveProgress {
                 progress.stops.push((name.clone(), "it does not report any more".to_owned()));
                 continue;
             };
+            if let Some(doubt) = &host.doubt {
+                progress.stops.push((name.clone(), doubt.clone()));
+                continue;
+            }
             let order = host.orders.iter().find(|order| order.serial == serial);
             let newer = host.orders.iter().map(|order| order.serial).max();
             if let (None, Some(newer)) = (order, newer.filter(|newer| *newer > serial)) {
@@ -251,7 +257,7 @@ mod tests {
                 state,
                 error: error.map(str::to_owned),
             };
-            Some(SeenHost { orders: vec![order] })
+            Some(SeenHost { orders: vec![order], doubt: None })
         };
         let of = |host: Option<SeenHost>, seconds| {
             let name: FleetName = "a".parse().expect("a name");
@@ -276,5 +282,9 @@ mod tests {
         assert!(!of(host(7, OrderState::Waiting, None), 10).is_over());
         let refused = of(host(7, OrderState::Refused, Some("no pulls yet")), 10);
         assert!(refused.stops[0].1.contains("no pulls yet"), "{refused:?}");
+        // Whatever such a report says of the order counts for nothing.
+        let mut doubtful = host(7, OrderState::Lasting, None);
+        doubtful.as_mut().expect("a host").doubt = Some("another host claims it".to_owned());
+        assert_eq!(counts(&of(doubtful, 10)), (0, 0, 0, 1));
     }
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use aop_config::FleetName;
+use aop_fleet::ForgetOutcome;
 use clap::Args;
 
 use crate::{arguments::ConfigFile, output::print};
@@ -18,13 +19,20 @@ pub(super) struct ForgetCommand {
 
 impl ForgetCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let (client, _) = super::connect(&self.file)?;
-        if !client.forget(self.host.clone())? {
-            bail!(
+        let (client, config) = super::connect(&self.file)?;
+        match client.forget(self.host.clone())? {
+            ForgetOutcome::Forgotten => {}
+            ForgetOutcome::Reports => bail!(
                 "{} reports: it is not forgotten. Stop aop there, or remove [fleet] from its \
                  configuration, and wait 30 s",
                 self.host
-            );
+            ),
+            ForgetOutcome::Unknown => bail!(
+                "no host {} has reported to {}: nothing is forgotten. `aop fleet status` lists \
+                 the names",
+                self.host,
+                config.prefix
+            ),
         }
         print(&format!("{} is forgotten until it reports again\n", self.host))?;
         Ok(ExitCode::SUCCESS)

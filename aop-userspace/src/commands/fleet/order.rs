@@ -156,11 +156,18 @@ impl Ordering {
     fn give(self, request: Request, sizes: Option<&WaveSizes>) -> anyhow::Result<ExitCode> {
         let ordered = self.ordered()?;
         let (client, config) = super::connect(&self.file)?;
-        let MeantHosts { mut reporting, silent } = meant(&ordered, client.hosts()?);
+        let stored = client.hosts()?;
+        for warning in &stored.warnings {
+            eprintln!("aop: warning: {warning}");
+        }
+        let MeantHosts { mut reporting, doubtful, silent } = meant(&ordered, stored);
         let all = reporting.len();
         if sizes.is_some() {
-            reporting.retain(|_, report| !is_as_ordered(report, &request));
+            reporting
+                .retain(|name, report| doubtful.contains(name) || !is_as_ordered(report, &request));
         }
+        let orders = reporting.values().flat_map(|report| &report.orders);
+        let taken = orders.map(|order| order.serial).max().unwrap_or_default();
         let as_ordered = all - reporting.len();
         let waves = match sizes {
             Some(sizes) => sizes.plan(reporting.keys().cloned()),
@@ -194,7 +201,7 @@ impl Ordering {
         let total = waves.len();
         for (number, PlannedWave { places, hosts }) in (1..).zip(waves) {
             let hosts_of = OrderedHosts { wave: places, ..ordered.clone() };
-            let order = orderer.give(hosts_of, request.clone())?;
+            let order = orderer.give(hosts_of, request.clone(), taken)?;
             if !quiet {
                 let of =
                     if total > 1 { format!(", wave {number} of {total}") } else { String::new() };

@@ -1,6 +1,10 @@
 //! The hosts that an order is for, and who signs it.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use aop_api::{OrderedHosts, OriginReport};
@@ -52,6 +56,8 @@ fn life(text: &str) -> Result<Duration, String> {
 pub(super) struct MeantHosts {
     /// Those that report.
     pub(super) reporting: BTreeMap<FleetName, OriginReport>,
+    /// Those of them whose report may not be theirs.
+    pub(super) doubtful: BTreeSet<FleetName>,
     /// Those that do not, or whose report cannot be read.
     pub(super) silent: Vec<FleetName>,
 }
@@ -82,8 +88,10 @@ impl Ordering {
 
 /// The hosts of `stored` that `ordered` means.
 pub(super) fn meant(ordered: &OrderedHosts, stored: StoredFleet) -> MeantHosts {
+    let doubtful: BTreeSet<FleetName> =
+        stored.reports.keys().filter(|name| stored.doubt(name).is_some()).cloned().collect();
     let StoredFleet { reports, seen, .. } = stored;
-    let mut meant = MeantHosts { reporting: BTreeMap::new(), silent: Vec::new() };
+    let mut meant = MeantHosts { reporting: BTreeMap::new(), doubtful, silent: Vec::new() };
     for name in seen.into_keys().filter(|name| !reports.contains_key(name)) {
         // A silent host shows no labels; it may have those of the order.
         let by_name = OrderedHosts { labels: BTreeMap::new(), ..ordered.clone() };

@@ -24,7 +24,9 @@ pub(super) fn status(
     colours: Colours,
     columns: usize,
 ) -> String {
-    let mut text = sums(report);
+    let warned = report.warnings.iter().map(|why| format!("! {}", escape_ascii(why)));
+    let mut text: Vec<_> = warned.flat_map(|line| hanging("", "  ", &line, columns)).collect();
+    text.extend(sums(report));
     if unreadable > 0 {
         text.push(format!("{} in etcd cannot be read, and are left out", count(unreadable, "key")));
     }
@@ -42,6 +44,11 @@ pub(super) fn status(
     }
     if let [only] = report.hosts.as_slice() {
         text.push_str(&details(only, columns));
+    }
+    if report.sums.silent > 0 && report.warnings.is_empty() {
+        text.push_str(
+            "\nA host that is gone for good, or has another name: aop fleet forget NAME\n",
+        );
     }
     text
 }

@@ -11,8 +11,8 @@ use anyhow::bail;
 use aop_api::{Order, OrderedHosts, OrderedWave, OriginReport, Request, StoppedHost};
 use aop_config::{FleetConfig, FleetName, OperatorKey};
 use aop_fleet::{
-    FleetClient, SeenHost, WaveProgress,
-    orders::{OperatorSecret, SignedOrder},
+    FleetClient, SeenHost, StoredFleet, WaveProgress,
+    orders::{MAX_AHEAD, OperatorSecret, SignedOrder},
 };
 use aop_types::shorten;
 use jiff::{SignedDuration, Timestamp};
@@ -44,11 +44,18 @@ pub(super) struct Orderer {
 
 impl Orderer {
     /// Signs an order and writes it into etcd.
-    pub(super) fn give(&self, hosts: OrderedHosts, request: Request) -> anyhow::Result<Order> {
+    ///
+    /// `taken` is the highest number of an order that the hosts say to have taken.
+    pub(super) fn give(
+        &self,
+        hosts: OrderedHosts,
+        request: Request,
+        taken: u64,
+    ) -> anyhow::Result<Order> {
         let issued = Timestamp::now();
         let mut order = Order {
             fleet: self.config.prefix.to_string(),
-            serial: self.next_serial(issued)?,
+            serial: self.next_serial(issued, taken)?,
             issued,
             expires: issued + SignedDuration::try_from(self.valid)?,
             hosts,
@@ -66,13 +73,17 @@ impl Orderer {
     }
 
     /// A number above those of all orders: the time, so that nobody must remember the last one.
-    fn next_serial(&self, now: Timestamp) -> anyhow::Result<u64> {
+    /// The clock of the operator who gave the last order may have been ahead.
+    fn next_serial(&self, now: Timestamp, taken: u64) -> anyhow::Result<u64> {
+        // A report is no proof: only so much is believed as an honest host can have taken.
+        let most = u64::try_from((now + MAX_AHEAD * 2).as_second())?;
         let now = u64::try_from(now.as_second())?;
+        let next = if taken > most { now } else { now.max(taken + 1) };
         let stored = self.client.orders(now.saturating_sub(1))?;
         let mut keys: Vec<OperatorKey> = self.config.operators.clone();
         keys.push(self.secret.public_key());
         let genuine = stored.orders.iter().filter_map(|order| order.signed_by(&keys));
-        Ok(genuine.map(|order| order.serial + 1).fold(now, u64::max))
+        Ok(genuine.map(|order| order.serial + 1).fold(next, u64::max))
     }
 
     /// Follows `order` on `hosts` until it is over on all of them. A host that stops it does not
@@ -92,7 +103,7 @@ impl Orderer {
             match self.client.hosts() {
                 Ok(stored) => {
                     etcd_seen = Instant::now();
-                    watch.read(&stored.reports);
+                    watch.read(&stored);
                 }
                 Err(error) if etcd_seen.elapsed() > ETCD_AWAY => bail!(
                     "etcd was away for {} s: {error}. No further wave was ordered, and a host \
@@ -145,30 +156,41 @@ fn text(progress: &WaveProgress, all: usize) -> String {
 }
 
 /// The hosts of a wave, as they were last seen.
-struct Watch(BTreeMap<FleetName, (SeenHost, Instant)>);
+struct Watch(BTreeMap<FleetName, WatchedHost>);
+
+struct WatchedHost {
+    /// The instance that reported when the order was given.
+    instance: String,
+    last: SeenHost,
+    at: Instant,
+}
 
 impl Watch {
     fn of(hosts: &BTreeMap<FleetName, OriginReport>) -> Self {
-        let now = Instant::now();
-        Self(hosts.iter().map(|(name, report)| (name.clone(), (seen(report), now))).collect())
+        let watched = |report: &OriginReport| WatchedHost {
+            instance: report.instance.clone(),
+            last: SeenHost { orders: report.orders.clone(), doubt: None },
+            at: Instant::now(),
+        };
+        Self(hosts.iter().map(|(name, report)| (name.clone(), watched(report))).collect())
     }
 
-    fn read(&mut self, reports: &BTreeMap<FleetName, Option<OriginReport>>) {
+    fn read(&mut self, fleet: &StoredFleet) {
         for (name, host) in &mut self.0 {
-            if let Some(Some(report)) = reports.get(name) {
-                *host = (seen(report), Instant::now());
+            if let Some(Some(report)) = fleet.reports.get(name) {
+                let other = (report.instance != host.instance)
+                    .then(|| "another host reports under its name now".to_owned());
+                let doubt = fleet.doubt(name).or(other);
+                host.last = SeenHost { orders: report.orders.clone(), doubt };
+                host.at = Instant::now();
             }
         }
     }
 
     fn seen(&self) -> BTreeMap<FleetName, Option<SeenHost>> {
-        let now = |(host, at): &(SeenHost, Instant)| (at.elapsed() < MISSING).then(|| host.clone());
+        let now = |host: &WatchedHost| (host.at.elapsed() < MISSING).then(|| host.last.clone());
         self.0.iter().map(|(name, host)| (name.clone(), now(host))).collect()
     }
-}
-
-fn seen(report: &OriginReport) -> SeenHost {
-    SeenHost { orders: report.orders.clone() }
 }
 
 /// Progress on standard error: one line that changes on a terminal, and one for each change

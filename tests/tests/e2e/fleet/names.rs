@@ -129,6 +129,7 @@ fn with_the_roles_of_the_script_a_host_writes_its_own_keys_alone() {
         std::fs::write(&operator, format!("[fleet]\n{}", etcd.table("oncall")?))?;
         let seen = stage.daemon.verb_with(&["fleet", "status", "--json"], &operator)?.success()?;
         ensure!(seen.json()?["sums"]["hosts"] == 2, "{}", seen.text());
+        etcd.put("/aop/seen/web-8", r#"{"instance":"x","at":"2026-01-01T00:00:00Z"}"#)?;
         stage.daemon.verb_with(&["fleet", "forget", "web-8"], &operator)?.success()?;
         let refused = stage.daemon.verb_with(&["fleet", "forget", HOST], &operator)?;
         ensure!(refused.code == 1 && refused.errors.contains("is not forgotten"), "{refused:?}");

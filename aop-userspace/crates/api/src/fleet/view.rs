@@ -13,6 +13,8 @@ pub struct FleetReport {
     pub at: Timestamp,
     /// The place of the fleet in etcd.
     pub prefix: String,
+    /// Warnings about etcd itself, such as that it is full.
+    pub warnings: Vec<String>,
     /// Sums over the hosts below.
     pub sums: FleetSums,
     /// The hosts, the worst first.

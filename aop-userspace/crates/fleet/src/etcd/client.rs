@@ -8,8 +8,8 @@ use super::{
     connection::Connection,
     messages::{
         CompareRequest, DeleteRangeRequest, KeyValue, LeaseGrantRequest, LeaseKeepAliveRequest,
-        LeaseResponse, PutRequest, RangeRequest, RangeResponse, RequestKind, RequestOp, TARGET_MOD,
-        TxnRequest, TxnResponse,
+        LeaseResponse, PutRequest, RangeRequest, RangeResponse, RequestKind, RequestOp,
+        StatusRequest, StatusResponse, TARGET_MOD, TxnRequest, TxnResponse,
     },
 };
 
@@ -17,6 +17,7 @@ const RANGE: &str = "/etcdserverpb.KV/Range";
 const TXN: &str = "/etcdserverpb.KV/Txn";
 const GRANT: &str = "/etcdserverpb.Lease/LeaseGrant";
 const KEEP_ALIVE: &str = "/etcdserverpb.Lease/LeaseKeepAlive";
+const STATUS: &str = "/etcdserverpb.Maintenance/Status";
 
 /// A client with at most one connection. A call that an endpoint does not answer goes to the next
 /// one.
@@ -149,6 +150,12 @@ impl EtcdClient {
         let kept: LeaseResponse =
             self.call(KEEP_ALIVE, LeaseKeepAliveRequest { id: lease }).await?;
         Ok(kept.ttl > 0)
+    }
+
+    /// The alarms that etcd has raised, as texts of etcd.
+    pub(crate) async fn alarms(&mut self) -> Result<Vec<String>, EtcdError> {
+        let status: StatusResponse = self.call(STATUS, StatusRequest {}).await?;
+        Ok(status.errors)
     }
 
     /// Makes a call at the first endpoint that answers; the error is that of the last one. A call

@@ -5,6 +5,10 @@ use std::{error::Error, iter};
 use aop_types::SafeText;
 use tonic::{Code, Status};
 
+/// etcd has reached its quota.
+pub(crate) const FULL: &str = "etcd is full, and takes no reports and no orders. Compact and \
+     defragment it, and disarm its alarm: docs/fleet.md#how-large";
+
 /// The text of an error, of etcd or of the network: untrusted.
 type Reason = SafeText<300>;
 
@@ -17,6 +21,9 @@ pub(crate) enum EtcdError {
     /// etcd refuses the call.
     #[error("{0}")]
     Refused(Reason),
+    /// The state of etcd that was asked for is not kept any more.
+    #[error("etcd was compacted while it was read")]
+    Compacted,
 }
 
 impl EtcdError {
@@ -40,9 +47,10 @@ impl EtcdError {
             Code::Unauthenticated => Self::refused(&format!(
                 "etcd does not know the certificate: {why}. Its common name must be a user of etcd"
             )),
-            Code::ResourceExhausted => Self::refused(&format!(
-                "etcd is full: {why}. Compact and defragment it, and disarm its alarm"
-            )),
+            // `ErrTooManyRequests` has this code, too.
+            Code::ResourceExhausted if why.contains("too many requests") => Self::unavailable(why),
+            Code::ResourceExhausted => Self::refused(&format!("{FULL} (etcd says: {why})")),
+            Code::OutOfRange if why.contains("compacted") => Self::Compacted,
             Code::InvalidArgument
             | Code::NotFound
             | Code::AlreadyExists
@@ -73,5 +81,24 @@ impl EtcdError {
             "the connection broke: {why}. If this lasts: is it etcd, and does it accept the \
              certificate?"
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The texts are those of etcd 3.4 and 3.5 (`rpctypes/error.go`).
+    #[test]
+    fn a_full_a_busy_and_a_compacted_etcd_are_told_apart() {
+        let full = Status::resource_exhausted("etcdserver: mvcc: database space exceeded");
+        let full = EtcdError::of(&full);
+        assert!(matches!(full, EtcdError::Refused(_)) && full.to_string().starts_with(FULL));
+        let busy = EtcdError::of(&Status::resource_exhausted("etcdserver: too many requests"));
+        assert_eq!(busy, EtcdError::unavailable("etcdserver: too many requests"));
+        let old = "etcdserver: mvcc: required revision has been compacted";
+        assert_eq!(EtcdError::of(&Status::out_of_range(old)), EtcdError::Compacted);
+        let future = "etcdserver: mvcc: required revision is a future revision";
+        assert!(matches!(EtcdError::of(&Status::out_of_range(future)), EtcdError::Refused(_)));
     }
 }

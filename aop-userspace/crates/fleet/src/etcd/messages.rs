@@ -142,6 +142,16 @@ pub(super) struct LeaseResponse {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(super) struct StatusRequest {}
+
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(super) struct StatusResponse {
+    /// The alarms, such as `memberID:1 alarm:NOSPACE `.
+    #[prost(string, repeated, tag = "8")]
+    pub(super) errors: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub(super) struct LeaseKeepAliveRequest {
     #[prost(int64, tag = "1")]
     pub(super) id: i64,

@@ -13,7 +13,7 @@ use crate::pattern::fits;
 /// The longest time for which an order counts.
 pub const MAX_LIFE: Duration = Duration::from_hours(24);
 /// The most by which the clock of the operator may be ahead of the host's.
-const MAX_AHEAD: SignedDuration = SignedDuration::from_mins(10);
+pub const MAX_AHEAD: SignedDuration = SignedDuration::from_mins(10);
 
 /// The facts that a host compares an order with.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +73,11 @@ pub enum OrderRefusal {
         last: u64,
     },
     /// Its time is over.
-    #[error("it counted until {}", utc_text(*.0))]
+    #[error(
+        "it counted until {}, which is over by the clock of this host: if it was given just now, \
+         compare the clocks",
+        utc_text(*.0)
+    )]
     Expired(Timestamp),
     /// It is from the future.
     #[error("it was signed at {}, which is in the future: compare the clocks", utc_text(*.0))]

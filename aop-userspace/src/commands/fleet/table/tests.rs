@@ -49,7 +49,8 @@ fn host(name: &str, state: FleetHostState) -> FleetHost {
 
 fn fleet(hosts: Vec<FleetHost>) -> FleetReport {
     let sums = FleetSums { hosts: hosts.len(), warning: hosts.len(), ..FleetSums::default() };
-    FleetReport { at: timestamp(0), prefix: "/aop".to_owned(), sums, hosts }
+    let warnings = Vec::new();
+    FleetReport { at: timestamp(0), prefix: "/aop".to_owned(), warnings, sums, hosts }
 }
 
 #[test]
@@ -78,6 +79,19 @@ fn each_host_has_a_line_of_80_columns_and_one_alone_has_everything() {
     ] {
         assert!(alone.contains(said), "{alone}");
     }
+}
+
+#[test]
+fn a_full_etcd_is_told_first_and_a_silent_host_has_a_cure_only_without_it() {
+    let mut report =
+        fleet(vec![FleetHost { report: None, ..host("web-2", FleetHostState::Silent) }]);
+    report.sums.silent = 1;
+    let text = status(&report, 0, Colours::Off, 80);
+    assert!(text.ends_with("aop fleet forget NAME\n"), "{text}");
+    report.warnings = vec!["etcd is full, and takes nothing: ".to_owned() + &"x ".repeat(60)];
+    let text = status(&report, 0, Colours::Off, 80);
+    assert!(text.starts_with("! etcd is full") && !text.contains("forget"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
 }
 
 #[test]
