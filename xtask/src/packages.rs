@@ -47,7 +47,7 @@ pub(crate) const DECODER: [Tool; 2] = [
 
 /// The peers and applications of the end-to-end tests that others have written. A Python module
 /// is named by its file.
-pub(crate) const OTHER_SOFTWARE: [Tool; 12] = [
+pub(crate) const OTHER_SOFTWARE: [Tool; 13] = [
     tool("nghttp", "nghttp2-client", "makes origin pulls over HTTP/2"),
     tool("h2load", "nghttp2-client", "makes many origin pulls over HTTP/2"),
     tool("nginx", "nginx", "is an edge and an application"),
@@ -60,6 +60,7 @@ pub(crate) const OTHER_SOFTWARE: [Tool; 12] = [
     module("websockets/__init__.py", "python3-websockets", "makes and serves WebSockets"),
     tool("etcd", "etcd-server", "holds the reports of a fleet"),
     tool("etcdctl", "etcd-client", "gives roles in etcd"),
+    tool("faketime", "faketime", "sets the clock of a host or of an operator"),
 ];
 
 /// The additional tools of `dist`.

@@ -5,16 +5,24 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use aop_tests::{AopToml, EtcdCluster, Lab, wait};
+use aop_tests::child::{self, CommandOutput};
+use aop_tests::{AopToml, EtcdCluster, Lab, Process, TestDaemon, wait};
 use serde_json::Value;
 
 use crate::stage::{Stage, on_changed_stage};
 
+mod clocks;
+mod compaction;
+mod false_store;
 mod faults;
+mod full;
+mod hung;
 mod names;
 mod orders;
+mod outage;
 mod page;
 mod reports;
+mod watching;
 mod waves;
 
 /// The time for a report: an attempt every three seconds, and a busy machine.
@@ -29,9 +37,19 @@ fn on_fleet(
     change: impl FnOnce(&mut AopToml, &Lab, &EtcdCluster) -> Result<()>,
     claim: impl FnOnce(&mut Stage, &mut EtcdCluster) -> Result<()>,
 ) {
+    on_fleet_with(members, &[], change, claim);
+}
+
+/// The same, with more options of etcd.
+fn on_fleet_with(
+    members: u8,
+    options: &[&str],
+    change: impl FnOnce(&mut AopToml, &Lab, &EtcdCluster) -> Result<()>,
+    claim: impl FnOnce(&mut Stage, &mut EtcdCluster) -> Result<()>,
+) {
     let running = Cell::new(None);
     let begin = |config: &mut AopToml, lab: &Lab| {
-        let etcd = EtcdCluster::start(lab, members).expect("an etcd");
+        let etcd = EtcdCluster::start_with(lab, members, options).expect("an etcd");
         config.fleet = etcd.table(HOST).expect("a table") + "labels = { ring = \"canary\" }\n";
         change(config, lab, &etcd).expect("a configuration");
         running.set(Some(etcd));
@@ -67,6 +85,22 @@ fn await_next_report(stage: &Stage) -> Result<Value> {
 fn reports_so_far(stage: &Stage) -> Result<u64> {
     let status = stage.daemon.status()?;
     status.json()["fleet"]["reports"].as_u64().context("no fleet in the status")
+}
+
+/// `aop fleet LINE` from the host of the stranger, which is the workstation of an operator here.
+fn from_afar(stage: &Stage, etcd: &EtcdCluster, line: &str) -> Result<CommandOutput> {
+    let file = stage.lab.dir().join("operator.toml");
+    std::fs::write(&file, format!("[fleet]\n{}", etcd.table("oncall")?))?;
+    let mut command = stage.lab.stranger().command(stage.daemon.program());
+    command.arg("fleet").args(line.split_whitespace()).arg("--json").arg("--config").arg(&file);
+    child::finish(command, &[], REPORTED)
+}
+
+/// The process of `daemon` that talks to etcd.
+fn process_of(daemon: &TestDaemon) -> Result<Process> {
+    let named = |it: &Process| it.status("Name").is_ok_and(|name| name == "aop-fleet");
+    let children = daemon.process()?.children()?;
+    children.into_iter().find(named).context("no process aop-fleet")
 }
 
 /// `aop fleet status --json` with more arguments, on the origin.

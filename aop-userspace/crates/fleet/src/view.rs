@@ -96,7 +96,13 @@ pub fn fleet_report(
 #[must_use]
 pub fn report_of_host(report: &FleetReport, name: &str) -> FleetReport {
     let hosts: Vec<_> = report.hosts.iter().filter(|host| host.name == name).cloned().collect();
-    FleetReport { at: report.at, prefix: report.prefix.clone(), sums: sums(&hosts), hosts }
+    FleetReport {
+        at: report.at,
+        prefix: report.prefix.clone(),
+        warnings: report.warnings.clone(),
+        sums: sums(&hosts),
+        hosts,
+    }
 }
 
 fn host(

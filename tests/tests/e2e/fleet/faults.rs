@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use aop_tests::{EtcdCluster, child, wait};
+use aop_tests::{EtcdCluster, wait};
 
-use super::{HOST, REPORTED, as_it_is, await_link, await_next_report, fleet_status, on_fleet};
+use super::{
+    HOST, REPORTED, as_it_is, await_link, await_next_report, fleet_status, from_afar, on_fleet,
+};
 use crate::stage::Stage;
 
 #[test]
@@ -53,14 +55,8 @@ fn without_a_quorum_nothing_but_a_warning_happens_and_with_it_the_host_reports_a
     });
 }
 
-/// `aop fleet status --json` from the host of the stranger, which is the workstation of an operator
-/// here.
 fn seen_from_afar(stage: &Stage, etcd: &EtcdCluster) -> Result<serde_json::Value> {
-    let file = stage.lab.dir().join("operator.toml");
-    std::fs::write(&file, format!("[fleet]\n{}", etcd.table("oncall")?))?;
-    let mut command = stage.lab.stranger().command(stage.daemon.program());
-    command.args(["fleet", "status", "--json", "--config"]).arg(&file);
-    child::finish(command, &[], REPORTED)?.success()?.json()
+    from_afar(stage, etcd, "status")?.success()?.json()
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::stage::Stage;
 const ORDERED: Duration = Duration::from_secs(90);
 
 /// The private key of the operator.
-fn key_file(dir: &Path) -> PathBuf {
+pub(super) fn key_file(dir: &Path) -> PathBuf {
     dir.join("operator.key")
 }
 
@@ -46,7 +46,7 @@ pub(super) fn order(stage: &Stage, line: &str) -> Result<CommandOutput> {
     stage.daemon.verb_within(&verb, ORDERED)
 }
 
-fn mode(stage: &Stage) -> Result<Value> {
+pub(super) fn mode(stage: &Stage) -> Result<Value> {
     Ok(stage.daemon.status()?.json()["mode"].clone())
 }
 
@@ -54,7 +54,7 @@ fn warnings(stage: &Stage) -> Result<String> {
     Ok(stage.daemon.status()?.json()["warnings"].to_string())
 }
 
-fn await_warning(stage: &Stage, text: &str) -> Result<()> {
+pub(super) fn await_warning(stage: &Stage, text: &str) -> Result<()> {
     wait::until(&format!("a warning says {text}"), REPORTED, || {
         warnings(stage).ok().filter(|warnings| warnings.contains(text))
     })

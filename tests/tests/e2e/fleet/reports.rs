@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use aop_tests::config::SiteTable;
-use aop_tests::{IpVersion, Process, Pull};
+use aop_tests::{IpVersion, Pull};
 
 use super::{HOST, KEY, as_it_is, await_link, await_seen, fleet_status, on_fleet};
 
@@ -65,9 +65,7 @@ fn a_change_is_reported_at_once() {
 fn the_process_that_talks_to_etcd_holds_no_privilege_and_dies_with_the_daemon() {
     on_fleet(1, as_it_is, |stage, _| {
         await_link(stage, "reporting")?;
-        let children = stage.daemon.process()?.children()?;
-        let named = |it: &&Process| it.status("Name").is_ok_and(|name| name == "aop-fleet");
-        let fleet = *children.iter().find(named).context("no process aop-fleet")?;
+        let fleet = super::process_of(&stage.daemon)?;
         ensure!(fleet.user()? != 0 && fleet.capabilities()?.is_empty(), "privileged");
         ensure!(fleet.status("Seccomp")? == "2" && fleet.status("NoNewPrivs")? == "1");
         ensure!(fleet.is_hidden()?, "its memory holds a key");
@@ -126,6 +124,34 @@ fn a_restart_keeps_the_name_and_a_reload_takes_up_another_one() {
             status.json()["fleet"].is_null().then_some(())
         })?;
         stage.edge_is_served()
+    });
+}
+
+#[test]
+fn a_host_that_gets_another_name_takes_its_former_one_out_of_the_fleet() {
+    on_fleet(1, as_it_is, |stage, etcd| {
+        await_link(stage, "reporting")?;
+        // The certificate, and so the process that talks to etcd, is the same.
+        stage.config.fleet = stage.config.fleet.replace("name = \"web-1\"", "name = \"web-2\"");
+        stage.reload()?;
+        aop_tests::wait::until("the host reports as web-2 alone", super::REPORTED, || {
+            let seen = fleet_status(stage, &[]).ok()?;
+            (seen["sums"]["hosts"] == 1 && seen["hosts"][0]["name"] == "web-2").then_some(())
+        })?;
+        // After a restart nobody remembers the former name: it stays silent until it is forgotten.
+        stage.config.fleet = etcd.table("web-3")?;
+        stage.daemon.write(&stage.config.text())?;
+        stage.daemon.run()?;
+        await_link(stage, "reporting")?;
+        etcd.etcdctl(&["del", "/aop/hosts/web-2"])?.success()?;
+        let text = stage.daemon.must_run("fleet status")?;
+        ensure!(text.contains("1 silent") && text.contains("aop fleet forget NAME"), "{text}");
+        stage.daemon.must_run("fleet forget web-2")?;
+        let again = stage.daemon.verb(&["fleet", "forget", "web-2"])?;
+        ensure!(again.code == 1 && again.errors.contains("nothing is forgotten"), "{again:?}");
+        let seen = fleet_status(stage, &[])?;
+        ensure!(seen["sums"]["hosts"] == 1 && seen["sums"]["silent"] == 0, "{seen}");
+        Ok(())
     });
 }
 

@@ -16,15 +16,15 @@ const HOSTS: u8 = 10;
 /// The time for waves over all hosts on a busy machine.
 const ALL_WAVES: Duration = Duration::from_secs(240);
 
-struct Host {
-    name: String,
+pub(super) struct Host {
+    pub(super) name: String,
     address: Ipv4Addr,
-    daemon: TestDaemon,
+    pub(super) daemon: TestDaemon,
 }
 
 impl Host {
     /// Starts a host that observes: only its firewall, for port 443.
-    fn start(lab: &Lab, etcd: &EtcdCluster, operator: &str, number: u8) -> Result<Self> {
+    pub(super) fn start(lab: &Lab, etcd: &EtcdCluster, operator: &str, number: u8) -> Result<Self> {
         let name = format!("web-{number}");
         let address = Ipv4Addr::new(192, 0, 2, 48 + number * 16);
         let (netns, _) = lab.host_behind_router(&name, address)?;
@@ -40,12 +40,12 @@ impl Host {
         Ok(Self { name, address, daemon })
     }
 
-    fn mode(&self) -> Result<Value> {
+    pub(super) fn mode(&self) -> Result<Value> {
         Ok(self.daemon.status()?.json()["mode"].clone())
     }
 
     /// A packet from an admitted address: the evidence that the preflight wants.
-    fn is_visited(&self, lab: &Lab) {
+    pub(super) fn is_visited(&self, lab: &Lab) {
         let origin = SocketAddr::from((self.address, 443));
         // Nobody listens there: the refusal comes from behind the packet program.
         lab.router().connect(origin, Duration::from_secs(1)).ok();
