@@ -250,14 +250,11 @@ fn preview(waves: &[PlannedWave], result: &FleetOrdered) -> String {
         text.extend(hanging("", "  ", &format!("{of}{hosts}: {names}"), terminal_columns()));
     }
     if !result.silent.is_empty() {
-        text.push(format!(
-            "{} not report, and obey if they return in time: {}",
-            match result.silent.len() {
-                1 => "1 host does".to_owned(),
-                number => format!("{number} hosts do"),
-            },
-            names(&result.silent)
-        ));
+        let what = match result.silent.len() {
+            1 => "1 host does not report, and obeys if it returns".to_owned(),
+            number => format!("{number} hosts do not report, and obey if they return"),
+        };
+        text.push(format!("{what} in time: {}", names(&result.silent)));
     }
     lines(text)
 }
