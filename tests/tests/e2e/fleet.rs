@@ -64,7 +64,12 @@ fn as_it_is(_: &mut AopToml, _: &Lab, _: &EtcdCluster) -> Result<()> {
 
 /// Waits until the status of the host says this of its link to the fleet.
 fn await_link(stage: &Stage, state: &str) -> Result<Value> {
-    wait::until(&format!("the link is {state}"), REPORTED, || {
+    await_link_within(stage, state, REPORTED)
+}
+
+/// The same, for so long.
+fn await_link_within(stage: &Stage, state: &str, patience: Duration) -> Result<Value> {
+    wait::until(&format!("the link is {state}"), patience, || {
         let status = stage.daemon.status().ok()?;
         let link = status.json()["fleet"].clone();
         (link["state"] == state).then_some(link)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aop_api::OriginReport;
-use aop_config::{FleetName, FleetPrefix};
+use aop_config::FleetPrefix;
 use tokio::time::timeout;
 
 use crate::{

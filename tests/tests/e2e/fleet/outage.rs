@@ -16,7 +16,7 @@ const SECONDS: &str = "AOP_TEST_OUTAGE_SECONDS";
 /// The seconds without it: several attempts to reach etcd, and the end of a lease.
 const SHORT: u64 = 20;
 /// The time from the return of etcd to the next report: an attempt that is under way, and a pause.
-const BACK: Duration = Duration::from_secs(25);
+const BACK: Duration = Duration::from_secs(30);
 /// The most bytes by which a process may grow.
 const GROWTH: usize = 8 * 1024 * 1024;
 
