@@ -88,7 +88,7 @@ impl Publisher {
     ) -> Result<Publication, EtcdError> {
         let published = self.try_publish(etcd, prefix, report).await;
         if matches!(published, Err(EtcdError::Refused(_))) {
-            // Perhaps it was the lease. After an attempt that was not answered it may live: then the
+            // Perhaps it was the lease. After an attempt without an answer it may live: then the
             // next attempt renews it.
             self.lease = None;
         }
