@@ -42,6 +42,7 @@ pub fn fleet_overview(
     FleetOverview {
         at: report.at,
         sums: report.sums.clone(),
+        warnings: report.warnings.clone(),
         unreadable: unreadable + orders.unreadable,
         versions: shares(reports().map(|it| it.version.as_str())),
         lists: shares(reports().map(|it| it.list.digest.as_str())),

@@ -31,6 +31,8 @@ pub struct FleetOverview {
     pub at: Timestamp,
     /// Sums over all hosts that are meant.
     pub sums: FleetSums,
+    /// Warnings about etcd itself, such as that it is full.
+    pub warnings: Vec<String>,
     /// Keys in etcd that are of no form of ours.
     pub unreadable: usize,
     /// The versions of aop, those of most hosts first.

@@ -39,6 +39,7 @@ fn each_host_is_a_short_cell_the_worst_first_and_values_are_counted() {
     let mut fleet = stored(vec![good("a"), good("b"), bad]);
     fleet.seen.insert(name("d"), timestamp(999_000));
     fleet.unreadable = 2;
+    fleet.warnings = vec!["etcd is full".to_owned()];
     let shown = overview(fleet, Vec::new());
     let names: Vec<_> = shown.hosts.rows.iter().map(|it| it.name.as_str()).collect();
     assert_eq!(names, ["c", "d", "a", "b"]);
@@ -49,7 +50,7 @@ fn each_host_is_a_short_cell_the_worst_first_and_values_are_counted() {
     assert_eq!((ok.mode.clone(), ok.waits), (Some(ModeName::Enforce), false));
     let versions: Vec<_> = shown.versions.rows.iter().map(|it| it.hosts).collect();
     assert_eq!((versions, shown.versions.rows[1].value.as_str()), (vec![2, 1], "9.9.9"));
-    assert_eq!(shown.unreadable, 3);
+    assert_eq!((shown.unreadable, shown.warnings), (3, vec!["etcd is full".to_owned()]));
     // Ten thousand of them are a megabyte.
     let bytes = serde_json::to_string(ok).expect("JSON").len();
     assert!(bytes < 100, "{bytes}");

@@ -10,9 +10,9 @@ const WHAT = {
 const MARKS = { critical: "✗", silent: "○", unclear: "?", warning: "!", ok: "✓" };
 const many = (number, word) => `${count(number)} ${word}${number === 1 ? "" : "s"}`;
 const some = (most, names, total) => names.slice(0, most).join(", ") + (total > most ? ` and ${count(total - most)} more` : "");
-function stateOf({ sums, orders }) {
+function stateOf({ sums, orders, warnings }) {
   if (sums.critical > 0) return "critical";
-  const bad = sums.silent + sums.unclear + sums.warning + orders.rows.filter((it) => it.stopped.total > 0 || !it.genuine).length;
+  const bad = warnings.length + sums.silent + sums.unclear + sums.warning + orders.rows.filter((it) => it.stopped.total > 0 || !it.genuine).length;
   return bad > 0 || sums.hosts === 0 || sums.packets.observe > 0 || sums.sites.observe > 0 ? "warning" : "ok";
 }
 function headline({ sums }) {
@@ -32,6 +32,7 @@ function reasonsOf(fleet) {
     if (!order.genuine) lines.push(["!", `Order ${order.serial} is not signed by an operator of this configuration.`]);
     if (order.stopped.total) lines.push(["!", `Order ${order.serial} was stopped at ${many(order.stopped.total, "host")} (${some(4, order.stopped.rows.map((it) => it.host), order.stopped.total)}).`]);
   }
+  for (const warning of fleet.warnings) lines.push(["!", warning]);
   if (fleet.unreadable) lines.push(["!", `${many(fleet.unreadable, "key")} in etcd cannot be read.`]);
   return lines;
 }
