@@ -16,6 +16,8 @@ const RETRY: Duration = Duration::from_secs(3);
 const SLOW: Duration = Duration::from_secs(2);
 /// The longest time by which a host stays away from a crowd.
 const MAX_AWAY: Duration = Duration::from_secs(20);
+/// The same where attempts fail at once: etcd is down, or says that it has too much to do.
+const MAX_AWAY_AT_ONCE: Duration = Duration::from_secs(8);
 /// The longest time until a process that broke is started again.
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
@@ -48,12 +50,13 @@ impl Pacing {
     }
 
     /// The pause after an attempt that etcd did not answer, or refused, after this time. While
-    /// attempts fail slowly, it grows, and hosts that were in step go apart.
+    /// attempts fail, it grows, and hosts that were in step go apart.
     pub fn after_refusal(&mut self, took: Duration) -> Duration {
         self.backoff = Self::SPACING;
         self.reporting = false;
-        let crowd = took >= SLOW;
-        self.away = if crowd { (self.away * 2).max(took).min(MAX_AWAY) } else { Duration::ZERO };
+        let (least, most) =
+            if took >= SLOW { (took, MAX_AWAY) } else { (Self::SPACING, MAX_AWAY_AT_ONCE) };
+        self.away = (self.away * 2).max(least).min(most);
         jittered(RETRY) + self.away * random(1000) / 1000
     }
 
@@ -145,8 +148,9 @@ mod tests {
             pacing.after_refusal(slow);
         }
         assert!((20..=23).contains(&longest(&pacing, slow)));
-        assert_eq!(longest(&pacing, Duration::ZERO), 3);
+        assert!((10..=11).contains(&longest(&pacing, Duration::ZERO)));
         pacing.after_report();
         assert!((7..=8).contains(&longest(&pacing, slow)));
+        assert!((3..=4).contains(&longest(&pacing, Duration::ZERO)));
     }
 }
