@@ -282,7 +282,7 @@ mod tests {
         assert!(!of(host(7, OrderState::Waiting, None), 10).is_over());
         let refused = of(host(7, OrderState::Refused, Some("no pulls yet")), 10);
         assert!(refused.stops[0].1.contains("no pulls yet"), "{refused:?}");
-        // Whatever such a report says of the order counts for nothing.
+        // The words of such a report about the order do not count.
         let mut doubtful = host(7, OrderState::Lasting, None);
         doubtful.as_mut().expect("a host").doubt = Some("another host claims it".to_owned());
         assert_eq!(counts(&of(doubtful, 10)), (0, 0, 0, 1));

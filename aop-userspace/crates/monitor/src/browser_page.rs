@@ -1,5 +1,5 @@
-//! Pages for people: each one file without any other, and the policy that lets a browser run only
-//! what is in it. They share their looks and the loop that asks for the data.
+//! Pages for people: each is one file without any other, with a policy by which a browser runs its
+//! own script alone. They share their looks and the loop that asks for the data.
 
 use std::sync::LazyLock;
 
