@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 
-use super::{as_it_is, await_link, await_link_within, on_fleet, process_of};
+use super::{as_it_is, await_link, on_fleet, process_of};
 use crate::stage::Stage;
 
 /// The time for a verb that does not ask etcd.
@@ -13,9 +13,6 @@ const QUICK: Duration = Duration::from_secs(5);
 /// The time until a hung process is replaced: a pause of twelve seconds, the patience of 35 s, and
 /// a busy machine.
 const NOTICED: Duration = Duration::from_secs(70);
-/// The time from the return of etcd to the next report: an attempt of 25 s that is under way, and
-/// the pause after attempts that were not answered.
-const BACK: Duration = Duration::from_secs(60);
 
 /// The daemon's own verbs, the good peer and a stranger, while something hangs.
 fn nobody_waits(stage: &Stage) -> Result<()> {
@@ -64,7 +61,7 @@ fn an_etcd_that_hangs_with_open_connections_is_told_and_holds_nobody_up() {
         nobody_waits(stage)?;
         members.iter().try_for_each(|it| it.signal(Signal::SIGCONT))?;
         etcd.await_quorum()?;
-        await_link_within(stage, "reporting", BACK)?;
+        await_link(stage, "reporting")?;
         ensure!(process_of(&stage.daemon)? == fleet, "the process was started again");
         stage.edge_is_served()
     });
