@@ -10,8 +10,8 @@ use anyhow::Result;
 use aop_api::{Order, OrderResult, OrderState, OriginReport};
 use aop_config::{FleetConfig, FleetName};
 use aop_fleet::{
-    EtcdSession, FleetAccess, Pacing, PublishOutcome, StoredOrders,
-    orders::{HostStanding, Judgement},
+    EtcdSession, FleetAccess, Pacing, PublishOutcome,
+    orders::{HostStanding, Judgement, SignedOrder},
 };
 use jiff::Timestamp;
 use tokio::time::sleep;
@@ -51,21 +51,21 @@ impl SimulatedHost {
         loop {
             self.count_up();
             let begun = Instant::now();
-            let published = self.session.publish(self.report.clone()).await;
-            let error = match &published {
-                Ok(PublishOutcome::Taken { .. }) => None,
-                Ok(PublishOutcome::NameTaken(why)) => Some(why.clone()),
-                Err(error) => Some(error.to_string()),
+            let last = self.report.orders.last().map_or(0, |order| order.serial);
+            let (orders, error) = match self.session.publish(self.report.clone(), Some(last)).await
+            {
+                Ok(PublishOutcome::Taken { orders, .. }) => (Some(orders), None),
+                Ok(PublishOutcome::NameTaken(why)) => (None, Some(why)),
+                Err(error) => (None, Some(error.to_string())),
             };
-            let taken = error.is_none();
             self.record.note(self.number, begun, error);
-            let pause = if taken {
+            let pause = if let Some(stored) = orders {
                 if !told {
                     self.record.note_order();
                     told = true;
                 }
                 let regular = pacing.after_report();
-                match self.next_order().await {
+                match self.next_order(last, &stored.orders) {
                     Some(result) => {
                         self.report.orders = vec![result];
                         told = false;
@@ -81,9 +81,7 @@ impl SimulatedHost {
     }
 
     /// The result of the next order, which is carried out at once.
-    async fn next_order(&mut self) -> Option<OrderResult> {
-        let last = self.report.orders.last().map_or(0, |order| order.serial);
-        let StoredOrders { orders, .. } = self.session.orders_after_report(last).await.ok()?;
+    fn next_order(&self, last: u64, orders: &[SignedOrder]) -> Option<OrderResult> {
         let standing = HostStanding {
             fleet: &self.config.prefix,
             name: &self.name,

@@ -97,7 +97,7 @@ impl FleetReporter {
     /// Notes the result of an attempt, and logs it where the state of the link is another one.
     fn note(&self, config: &FleetConfig, result: &Result<PublishOutcome, SessionError>) {
         let (state, error, bytes) = match result {
-            Ok(PublishOutcome::Taken { bytes, warning }) => {
+            Ok(PublishOutcome::Taken { bytes, warning, .. }) => {
                 (FleetLinkState::Reporting, warning.clone(), Some(*bytes))
             }
             Ok(PublishOutcome::NameTaken(why)) => {

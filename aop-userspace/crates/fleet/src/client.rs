@@ -49,22 +49,11 @@ pub enum PublishOutcome {
         bytes: usize,
         /// The warnings for the operator.
         warning: Option<String>,
+        /// The orders that were asked for.
+        orders: StoredOrders,
     },
-    /// Another host reports under this name: why it is believed so.
+    /// Another host reports under this name: why it is believed so. No orders were read.
     NameTaken(String),
-}
-
-impl PublishOutcome {
-    /// The same, with this warning if there is none yet.
-    #[must_use]
-    pub fn with_warning(self, text: String) -> Self {
-        match self {
-            Self::Taken { bytes, warning } => {
-                Self::Taken { bytes, warning: Some(warning.unwrap_or(text)) }
-            }
-            Self::NameTaken(why) => Self::NameTaken(why),
-        }
-    }
 }
 
 /// The orders in etcd: untrusted.
@@ -103,13 +92,18 @@ impl FleetClient {
         self.process.pid()
     }
 
-    /// Publishes the report of this host.
+    /// Publishes the report of this host, and reads the orders whose numbers are above
+    /// `orders_above` in the same transaction; `None` reads none.
     ///
     /// # Errors
     /// etcd does not take it.
-    pub fn publish(&self, report: OriginReport) -> Result<PublishOutcome, FleetError> {
+    pub fn publish(
+        &self,
+        report: OriginReport,
+        orders_above: Option<u64>,
+    ) -> Result<PublishOutcome, FleetError> {
         let name = report.name.clone();
-        self.ask(&FleetRequest::Publish(Box::new(report)))?.published(&name)
+        self.ask(&FleetRequest::Publish(Box::new(report), orders_above))?.published(&name)
     }
 
     /// Reads what all hosts have written, in one state of etcd, and what is wrong with etcd.
@@ -138,16 +132,10 @@ impl FleetClient {
     /// # Errors
     /// etcd does not answer.
     pub fn orders(&self, above: u64) -> Result<StoredOrders, FleetError> {
-        self.ask(&FleetRequest::Orders(above))?.stored_orders()
-    }
-
-    /// The same for a host that has just reported: cheaper, and perhaps without orders that were
-    /// given after the report.
-    ///
-    /// # Errors
-    /// etcd does not answer.
-    pub fn orders_after_report(&self, above: u64) -> Result<StoredOrders, FleetError> {
-        self.ask(&FleetRequest::OrdersAfterReport(above))?.stored_orders()
+        let FleetReply::Orders(page) = self.ask(&FleetRequest::Orders(above))? else {
+            return Err(unexpected());
+        };
+        Ok(page.into())
     }
 
     /// Writes an order under its number. Whether there was none of that number.
@@ -194,21 +182,22 @@ impl FleetReply {
     pub(crate) fn published(self, name: &str) -> Result<PublishOutcome, FleetError> {
         let Self::Publication(publication) = self.succeeded()? else { return Err(unexpected()) };
         Ok(match publication {
-            Publication::Taken { bytes, rival } => {
-                PublishOutcome::Taken { bytes, warning: rival.map(|rival| rival.warning(name)) }
-            }
+            Publication::Taken { bytes, rival, orders } => PublishOutcome::Taken {
+                bytes,
+                warning: rival.map(|rival| rival.warning(name)),
+                orders: orders.into(),
+            },
             Publication::NameTaken => PublishOutcome::NameTaken(format!(
                 "another host reports as {name} (`aop fleet status --host {name}`)"
             )),
         })
     }
+}
 
-    /// The orders that were read.
-    pub(crate) fn stored_orders(self) -> Result<StoredOrders, FleetError> {
-        let Self::Orders(page) = self.succeeded()? else { return Err(unexpected()) };
-        let OrderPage { orders, unreadable, more } = page;
+impl From<OrderPage> for StoredOrders {
+    fn from(OrderPage { orders, unreadable, more }: OrderPage) -> Self {
         let orders = orders.into_iter().filter_map(SignedOrder::from_parts).collect();
-        Ok(StoredOrders { orders, unreadable, more })
+        Self { orders, unreadable, more }
     }
 }
 

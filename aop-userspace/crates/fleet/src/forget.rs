@@ -28,7 +28,7 @@ pub(crate) async fn forget(
     let silent = Compare { key: &keys.report, revision: 0 };
     let delete = vec![Operation::Get(&keys.seen), Operation::Delete(&keys.seen)];
     let answer = etcd.transaction(Some(silent), delete, Vec::new()).await?;
-    Ok(match (answer.met, answer.read.is_empty()) {
+    Ok(match (answer.met, answer.keys().next().is_none()) {
         (false, _) => ForgetOutcome::Reports,
         (true, true) => ForgetOutcome::Unknown,
         (true, false) => ForgetOutcome::Forgotten,

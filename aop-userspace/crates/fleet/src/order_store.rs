@@ -4,7 +4,7 @@ use aop_config::FleetPrefix;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    etcd::{Compare, EtcdClient, EtcdError, Operation, ReadState, end_of_prefix},
+    etcd::{Compare, EtcdClient, EtcdError, KeyValue, Operation, end_of_prefix},
     keys,
     orders::{OrderParts, SignedOrder},
 };
@@ -13,7 +13,7 @@ use crate::{
 const MOST: i64 = 64;
 
 /// Orders, as the parent gets them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct OrderPage {
     pub(crate) orders: Vec<OrderParts>,
     /// Keys that hold no order.
@@ -22,19 +22,43 @@ pub(crate) struct OrderPage {
     pub(crate) more: bool,
 }
 
+/// The keys of the orders whose numbers are above one.
+pub(crate) struct OrderRange {
+    from: String,
+    end: Vec<u8>,
+}
+
+impl OrderRange {
+    pub(crate) fn above(prefix: &FleetPrefix, above: u64) -> Self {
+        Self {
+            from: keys::order(prefix, above.saturating_add(1)),
+            end: end_of_prefix(&keys::orders(prefix)),
+        }
+    }
+
+    /// The read of these orders, as a step of a transaction.
+    pub(crate) fn operation(&self) -> Operation<'_> {
+        Operation::GetRange(&self.from, self.end.clone(), MOST)
+    }
+}
+
+impl OrderPage {
+    pub(crate) fn of(keys: &[KeyValue], more: bool) -> Self {
+        let order = |key: &KeyValue| Some(SignedOrder::from_bytes(&key.value).ok()?.to_parts());
+        let orders: Vec<_> = keys.iter().filter_map(order).collect();
+        Self { unreadable: keys.len() - orders.len(), orders, more }
+    }
+}
+
 /// Reads the orders whose numbers are above `above`.
 pub(crate) async fn read(
     etcd: &mut EtcdClient,
     prefix: &FleetPrefix,
     above: u64,
-    state: ReadState,
 ) -> Result<OrderPage, EtcdError> {
-    let from = keys::order(prefix, above.saturating_add(1));
-    let end = end_of_prefix(&keys::orders(prefix));
-    let page = etcd.range(from.as_bytes(), &end, MOST, state).await?;
-    let order = |value: &[u8]| SignedOrder::from_bytes(value).ok().map(|order| order.to_parts());
-    let orders: Vec<_> = page.keys.iter().filter_map(|key| order(&key.value)).collect();
-    Ok(OrderPage { unreadable: page.keys.len() - orders.len(), orders, more: page.more })
+    let OrderRange { from, end } = OrderRange::above(prefix, above);
+    let page = etcd.range(from.as_bytes(), &end, MOST, 0).await?;
+    Ok(OrderPage::of(&page.keys, page.more))
 }
 
 /// Writes an order for so many seconds, if there is none of its number.
@@ -51,5 +75,5 @@ pub(crate) async fn write(
     let put = vec![Operation::Put { key: &key, value: value.clone(), lease }];
     let answer = etcd.transaction(Some(absent), put, vec![Operation::Get(&key)]).await?;
     // A call whose answer was lost is made again, and finds what it wrote.
-    Ok(answer.met || answer.read.iter().any(|found| found.value == value))
+    Ok(answer.met || answer.keys().any(|found| found.value == value))
 }

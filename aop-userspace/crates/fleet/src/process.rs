@@ -36,16 +36,14 @@ pub(crate) type Reason = SafeText<400>;
 pub(crate) enum FleetRequest {
     /// The first message. The number selects the first endpoint.
     Open(FleetAccess, usize),
-    /// Publish the report of this host.
-    Publish(Box<OriginReport>),
+    /// Publish the report of this host, and read the orders whose numbers are above this one.
+    Publish(Box<OriginReport>, Option<u64>),
     /// Read a page of what all hosts have written.
     Read(PageRequest),
     /// Ask etcd what is wrong with it.
     StoreWarnings,
     /// Read the orders whose numbers are above this one.
     Orders(u64),
-    /// The same, just after a report: the member that took the report answers alone.
-    OrdersAfterReport(u64),
     /// Write an order, if there is none of its number.
     Order {
         serial: u64,
@@ -71,7 +69,7 @@ pub(crate) enum FleetReply {
     Compacted,
     /// To [`FleetRequest::StoreWarnings`].
     StoreWarnings(Vec<StoreWarning>),
-    /// To [`FleetRequest::Orders`] and [`FleetRequest::OrdersAfterReport`].
+    /// To [`FleetRequest::Orders`].
     Orders(OrderPage),
     /// To [`FleetRequest::Order`]: whether it was written.
     Ordered(bool),

@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     MAX_REPORT,
-    etcd::{Compare, EtcdClient, EtcdError, KeyValue, Operation, TxnAnswer},
+    etcd::{Compare, EtcdClient, EtcdError, KeyValue, Operation, RangeRead, end_of_prefix},
     keys::HostKeys,
+    order_store::{OrderPage, OrderRange},
 };
 
 /// Seconds after the last report until a host counts as silent.
@@ -37,6 +38,8 @@ pub(crate) enum Publication {
         bytes: usize,
         /// Another host claims the name.
         rival: Option<Rival>,
+        /// The orders that were asked for.
+        orders: OrderPage,
     },
     /// Another host reports under this name.
     NameTaken,
@@ -79,14 +82,16 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    /// Writes `report`.
+    /// Writes `report`, and reads the orders whose numbers are above `orders_above` in the same
+    /// transaction.
     pub(crate) async fn publish(
         &mut self,
         etcd: &mut EtcdClient,
         prefix: &FleetPrefix,
         report: &OriginReport,
+        orders_above: Option<u64>,
     ) -> Result<Publication, EtcdError> {
-        let published = self.try_publish(etcd, prefix, report).await;
+        let published = self.try_publish(etcd, prefix, report, orders_above).await;
         if matches!(published, Err(EtcdError::Refused(_))) {
             // Perhaps it was the lease. After an attempt without an answer it may live: then the
             // next attempt renews it.
@@ -100,6 +105,7 @@ impl Publisher {
         etcd: &mut EtcdClient,
         prefix: &FleetPrefix,
         report: &OriginReport,
+        orders_above: Option<u64>,
     ) -> Result<Publication, EtcdError> {
         let refused = |why: String| EtcdError::refused(&why);
         let name: FleetName = report.name.parse().map_err(refused)?;
@@ -113,26 +119,30 @@ impl Publisher {
         let seen = serde_json::to_vec(&seen).map_err(|error| refused(error.to_string()))?;
         let lease = self.living_lease(etcd).await?;
         let known = self.revision.is_some_and(|revision| revision != 0);
+        let orders = orders_above.map(|last| OrderRange::above(prefix, last));
         let mut stolen = false;
         for _ in 0..ATTEMPTS {
             let claim = keys.claim(&report.instance);
-            let success = vec![
+            let mut success = vec![
                 Operation::Put { key: &keys.report, value: value.clone(), lease },
                 Operation::Put { key: &keys.seen, value: seen.clone(), lease: 0 },
                 Operation::Delete(&claim),
-                Operation::GetBelow(&keys.claims, MAX_CLAIMS),
+                Operation::GetRange(&keys.claims, end_of_prefix(&keys.claims), MAX_CLAIMS),
             ];
+            success.extend(orders.as_ref().map(OrderRange::operation));
             let condition =
                 Compare { key: &keys.report, revision: self.revision.unwrap_or_default() };
             let failure = vec![Operation::Get(&keys.report)];
-            let answer = etcd.transaction(Some(condition), success, failure).await?;
+            let mut answer = etcd.transaction(Some(condition), success, failure).await?;
             if answer.met {
                 self.revision = Some(answer.revision);
                 self.stolen = if stolen { self.stolen + 1 } else { 0 };
-                let rival = self.rival(&answer, &keys);
-                return Ok(Publication::Taken { bytes: value.len(), rival });
+                let rival = self.rival(&answer.take_read(0), &keys);
+                let RangeRead { keys, more } = answer.take_read(1);
+                let orders = OrderPage::of(&keys, more);
+                return Ok(Publication::Taken { bytes: value.len(), rival, orders });
             }
-            match answer.read.first() {
+            match answer.keys().next() {
                 // It has expired.
                 None => self.revision = Some(0),
                 Some(found) => match owner(found) {
@@ -187,13 +197,13 @@ impl Publisher {
         Ok(lease)
     }
 
-    fn rival(&self, answer: &TxnAnswer, keys: &HostKeys) -> Option<Rival> {
+    fn rival(&self, claims: &RangeRead, keys: &HostKeys) -> Option<Rival> {
         let claim = |found: &KeyValue| {
             let key = String::from_utf8_lossy(&found.key);
             key.strip_prefix(&keys.claims).map(|instance| Rival::Instance(SafeText::new(instance)))
         };
         let copy = (self.stolen >= STOLEN).then_some(Rival::Copy);
-        answer.read.iter().find_map(claim).or(copy)
+        claims.keys.iter().find_map(claim).or(copy)
     }
 }
 

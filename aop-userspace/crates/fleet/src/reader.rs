@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     MAX_REPORT,
-    etcd::{EtcdClient, EtcdError, KeyValue, ReadState, end_of_prefix},
+    etcd::{EtcdClient, EtcdError, KeyValue, end_of_prefix},
     keys,
     publisher::Seen,
 };
@@ -77,8 +77,7 @@ pub(crate) async fn read_page(
         FleetPart::Seen | FleetPart::Claims => 5000,
     };
     let end = end_of_prefix(&base);
-    let page =
-        etcd.range(from.as_bytes(), &end, limit, ReadState::Revision(request.revision)).await?;
+    let page = etcd.range(from.as_bytes(), &end, limit, request.revision).await?;
     let behind =
         |key: &KeyValue| std::str::from_utf8(&key.key).ok()?.strip_prefix(&base).map(str::to_owned);
     let last = page.keys.last().filter(|_| page.more).and_then(behind);

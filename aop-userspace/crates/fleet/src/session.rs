@@ -7,8 +7,8 @@ use aop_config::FleetPrefix;
 use tokio::time::timeout;
 
 use crate::{
-    FleetAccess, FleetError, PublishOutcome, StoredOrders,
-    etcd::{EtcdClient, EtcdError, ReadState},
+    FleetAccess, FleetError, PublishOutcome,
+    etcd::{EtcdClient, EtcdError},
     forget, order_store,
     process::{FleetReply, FleetRequest, Reason},
     publisher::Publisher,
@@ -41,17 +41,13 @@ impl EtcdSession {
     ///
     /// # Errors
     /// etcd does not take it.
-    pub async fn publish(&mut self, report: OriginReport) -> Result<PublishOutcome, FleetError> {
+    pub async fn publish(
+        &mut self,
+        report: OriginReport,
+        orders_above: Option<u64>,
+    ) -> Result<PublishOutcome, FleetError> {
         let name = report.name.clone();
-        self.reply(FleetRequest::Publish(Box::new(report))).await.published(&name)
-    }
-
-    /// As [`FleetClient::orders_after_report`](crate::FleetClient::orders_after_report).
-    ///
-    /// # Errors
-    /// etcd does not answer.
-    pub async fn orders_after_report(&mut self, above: u64) -> Result<StoredOrders, FleetError> {
-        self.reply(FleetRequest::OrdersAfterReport(above)).await.stored_orders()
+        self.reply(FleetRequest::Publish(Box::new(report), orders_above)).await.published(&name)
     }
 
     /// The answer to a message, in time.
@@ -70,8 +66,8 @@ impl EtcdSession {
     async fn answer(&mut self, request: FleetRequest) -> Result<FleetReply, EtcdError> {
         let Self { etcd, prefix, publisher } = self;
         match request {
-            FleetRequest::Publish(report) => {
-                Ok(FleetReply::Publication(publisher.publish(etcd, prefix, &report).await?))
+            FleetRequest::Publish(report, orders) => {
+                Ok(FleetReply::Publication(publisher.publish(etcd, prefix, &report, orders).await?))
             }
             FleetRequest::Read(request) => match reader::read_page(etcd, prefix, &request).await {
                 Err(EtcdError::Compacted) => Ok(FleetReply::Compacted),
@@ -81,12 +77,7 @@ impl EtcdSession {
                 Ok(FleetReply::StoreWarnings(store_warnings::of(etcd).await))
             }
             FleetRequest::Orders(above) => {
-                let newest = ReadState::Revision(0);
-                Ok(FleetReply::Orders(order_store::read(etcd, prefix, above, newest).await?))
-            }
-            FleetRequest::OrdersAfterReport(above) => {
-                let state = ReadState::OfMember;
-                Ok(FleetReply::Orders(order_store::read(etcd, prefix, above, state).await?))
+                Ok(FleetReply::Orders(order_store::read(etcd, prefix, above).await?))
             }
             FleetRequest::Order { serial, value, seconds } => {
                 let written = order_store::write(etcd, prefix, serial, value, seconds).await?;

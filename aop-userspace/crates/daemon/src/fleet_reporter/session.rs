@@ -59,22 +59,11 @@ impl Daemon {
         }
         let Some(open) = session else { return Err(SessionError::Here("no session".into())) };
         let report = self.host_report(config, &name, &open.instance);
-        let published = open.client.publish(report).and_then(|published| {
-            let Some(last) = self.orders.reads_above() else { return Ok(published) };
-            match open.client.orders_after_report(last) {
-                Ok(orders) => {
-                    self.obey(config, &name, &orders);
-                    Ok(published)
-                }
-                // The report was taken all the same.
-                Err(FleetError::Etcd(why)) => {
-                    Ok(published.with_warning(format!("orders cannot be read: {why}")))
-                }
-                Err(broken) => Err(broken),
-            }
-        });
-        if let Err(FleetError::Launch(_) | FleetError::Broken(_)) = &published {
-            *session = None;
+        let published = open.client.publish(report, self.orders.reads_above());
+        match &published {
+            Ok(PublishOutcome::Taken { orders, .. }) => self.obey(config, &name, orders),
+            Err(FleetError::Launch(_) | FleetError::Broken(_)) => *session = None,
+            Ok(PublishOutcome::NameTaken(_)) | Err(FleetError::Etcd(_)) => {}
         }
         Ok(published?)
     }

@@ -42,8 +42,8 @@ pub(crate) enum Operation<'a> {
     Put { key: &'a str, value: Vec<u8>, lease: i64 },
     /// Reads a key.
     Get(&'a str),
-    /// Reads the keys that begin with this text, at most so many.
-    GetBelow(&'a str, i64),
+    /// Reads the keys from the first up to the second, at most so many.
+    GetRange(&'a str, Vec<u8>, i64),
     /// Deletes a key.
     Delete(&'a str),
 }
@@ -54,18 +54,16 @@ pub(crate) struct TxnAnswer {
     pub(crate) met: bool,
     /// The revision after it.
     pub(crate) revision: i64,
-    /// The keys that it read.
-    pub(crate) read: Vec<KeyValue>,
+    /// The results of its reads, in their order.
+    pub(crate) read: Vec<RangeRead>,
 }
 
-/// The state of etcd that is read.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ReadState {
-    /// That of a revision; 0 is the newest one of all members.
-    Revision(i64),
-    /// That of the member that is asked, which costs the others nothing. It may lack the last
-    /// changes, but none from before the last change that this member has confirmed.
-    OfMember,
+/// The result of a read within a transaction.
+#[derive(Default)]
+pub(crate) struct RangeRead {
+    pub(crate) keys: Vec<KeyValue>,
+    /// Whether there are more keys than were read.
+    pub(crate) more: bool,
 }
 
 /// A page of keys.
@@ -92,21 +90,16 @@ impl EtcdClient {
         self.endpoints.get(self.at).map(ToString::to_string).unwrap_or_default()
     }
 
-    /// Reads the keys from `from` up to `end`, at most `limit`.
+    /// Reads the keys from `from` up to `end`, at most `limit`, in the state of `revision`; 0 is the
+    /// newest one of all members.
     pub(crate) async fn range(
         &mut self,
         from: &[u8],
         end: &[u8],
         limit: i64,
-        state: ReadState,
+        revision: i64,
     ) -> Result<Page, EtcdError> {
-        let ask = RangeRequest {
-            key: from.to_vec(),
-            range_end: end.to_vec(),
-            limit,
-            revision: if let ReadState::Revision(revision) = state { revision } else { 0 },
-            serializable: state == ReadState::OfMember,
-        };
+        let ask = RangeRequest { key: from.to_vec(), range_end: end.to_vec(), limit, revision };
         let RangeResponse { header, kvs, more } = self.call(RANGE, ask).await?;
         Ok(Page { keys: kvs, revision: header.map_or(0, |it| it.revision), more })
     }
@@ -130,11 +123,13 @@ impl EtcdClient {
             failure: failure.into_iter().map(Operation::request).collect(),
         };
         let TxnResponse { header, succeeded, responses } = self.call(TXN, ask).await?;
-        let read = responses.into_iter().filter_map(|response| response.range);
+        let read = responses.into_iter().filter_map(|response| {
+            response.range.map(|RangeResponse { kvs, more, .. }| RangeRead { keys: kvs, more })
+        });
         Ok(TxnAnswer {
             met: succeeded,
             revision: header.map_or(0, |it| it.revision),
-            read: read.flat_map(|range| range.kvs).collect(),
+            read: read.collect(),
         })
     }
 
@@ -215,18 +210,25 @@ impl Operation<'_> {
                 range_end: Vec::new(),
                 limit: 1,
                 revision: 0,
-                serializable: false,
             }),
-            Self::GetBelow(prefix, limit) => RequestKind::Range(RangeRequest {
-                key: prefix.into(),
-                range_end: end_of_prefix(prefix),
-                limit,
-                revision: 0,
-                serializable: false,
-            }),
+            Self::GetRange(from, range_end, limit) => {
+                RequestKind::Range(RangeRequest { key: from.into(), range_end, limit, revision: 0 })
+            }
             Self::Delete(key) => RequestKind::Delete(DeleteRangeRequest { key: key.into() }),
         };
         RequestOp { request: Some(request) }
+    }
+}
+
+impl TxnAnswer {
+    /// The result of the read at this place.
+    pub(crate) fn take_read(&mut self, place: usize) -> RangeRead {
+        self.read.get_mut(place).map(std::mem::take).unwrap_or_default()
+    }
+
+    /// All keys that were read.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &KeyValue> {
+        self.read.iter().flat_map(|read| &read.keys)
     }
 }
 

@@ -32,9 +32,6 @@ pub(super) struct RangeRequest {
     /// 0: the newest.
     #[prost(int64, tag = "4")]
     pub(super) revision: i64,
-    /// Whether the member that is asked answers from its own state, without the other members.
-    #[prost(bool, tag = "7")]
-    pub(super) serializable: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, prost::Message)]
