@@ -1,5 +1,7 @@
 //! Calls of etcd, at whichever endpoint answers.
 
+use std::mem;
+
 use aop_config::EtcdEndpoint;
 use aop_tls::MutualClient;
 
@@ -27,6 +29,8 @@ pub(crate) struct EtcdClient {
     /// The endpoint of the connection, or of the next attempt.
     at: usize,
     connection: Option<Connection>,
+    /// Whether the last answer was that etcd has too much to do.
+    busy: bool,
 }
 
 /// The condition of a transaction: the revision in which a key was last changed, 0 if it does not
@@ -82,7 +86,7 @@ impl EtcdClient {
         tls: Option<MutualClient>,
         first: usize,
     ) -> Self {
-        Self { at: first % endpoints.len().max(1), endpoints, tls, connection: None }
+        Self { at: first % endpoints.len().max(1), endpoints, tls, connection: None, busy: false }
     }
 
     /// The endpoint of the last call.
@@ -162,24 +166,37 @@ impl EtcdClient {
     {
         let mut attempts = self.endpoints.len();
         loop {
-            // A connection that etcd closed in the meantime is no reason to leave the endpoint.
             let kept = self.connection.is_some();
-            let error = match self.call_once(path, ask.clone()).await {
-                Err(EtcdError::Unavailable(why)) => {
-                    EtcdError::unavailable(&format!("{}: {why}", self.endpoint()))
+            let answered = self.call_once(path, ask.clone()).await;
+            let answered = answered.map_err(|error| error.at(&self.endpoint()));
+            let was_busy =
+                mem::replace(&mut self.busy, matches!(answered, Err(EtcdError::Busy(_))));
+            match answered {
+                // A connection that etcd closed in the meantime is no reason to leave the endpoint.
+                Err(EtcdError::Unavailable(_)) if kept => self.connection = None,
+                Err(error @ (EtcdError::Unavailable(_) | EtcdError::Silent(_))) => {
+                    self.leave_endpoint();
+                    attempts = attempts.saturating_sub(1);
+                    if attempts == 0 {
+                        return Err(error);
+                    }
+                }
+                Err(error @ EtcdError::Busy(_)) => {
+                    // One member may lag behind the others.
+                    if was_busy && self.endpoints.len() > 1 {
+                        self.leave_endpoint();
+                    }
+                    return Err(error);
                 }
                 answered => return answered,
-            };
-            self.connection = None;
-            if kept {
-                continue;
             }
-            attempts = attempts.saturating_sub(1);
-            if attempts == 0 {
-                return Err(error);
-            }
-            self.at = (self.at + 1) % self.endpoints.len().max(1);
         }
+    }
+
+    /// The next call goes to the next endpoint.
+    fn leave_endpoint(&mut self) {
+        self.connection = None;
+        self.at = (self.at + 1) % self.endpoints.len().max(1);
     }
 
     async fn call_once<Q, A>(&mut self, path: &'static str, ask: Q) -> Result<A, EtcdError>
@@ -223,7 +240,7 @@ impl Operation<'_> {
 impl TxnAnswer {
     /// The result of the read at this place.
     pub(crate) fn take_read(&mut self, place: usize) -> RangeRead {
-        self.read.get_mut(place).map(std::mem::take).unwrap_or_default()
+        self.read.get_mut(place).map(mem::take).unwrap_or_default()
     }
 
     /// All keys that were read.

@@ -119,10 +119,9 @@ impl Connection {
         });
         match answered.await {
             Ok(answer) => Ok(answer?.into_inner()),
-            Err(_) => Err(EtcdError::unavailable(&format!(
-                "no answer within {} s",
-                CALL_TIMEOUT.as_secs()
-            ))),
+            Err(_) => {
+                Err(EtcdError::silent(&format!("no answer within {} s", CALL_TIMEOUT.as_secs())))
+            }
         }
     }
 }

@@ -18,6 +18,13 @@ pub(crate) enum EtcdError {
     /// The endpoint cannot be reached, is no etcd, or has no leader. Another one may answer.
     #[error("{0}")]
     Unavailable(Reason),
+    /// The endpoint does not answer in time. Another one may.
+    #[error("{0}")]
+    Silent(Reason),
+    /// etcd answers that it has too much to do. To repeat the call at once, or over a new
+    /// connection, would make that worse.
+    #[error("{0}")]
+    Busy(Reason),
     /// etcd refuses the call.
     #[error("{0}")]
     Refused(Reason),
@@ -29,6 +36,25 @@ pub(crate) enum EtcdError {
 impl EtcdError {
     pub(super) fn unavailable(why: &str) -> Self {
         Self::Unavailable(Reason::new(why))
+    }
+
+    pub(super) fn silent(why: &str) -> Self {
+        Self::Silent(Reason::new(why))
+    }
+
+    fn busy(why: &str) -> Self {
+        Self::Busy(Reason::new(why))
+    }
+
+    /// The same error, of this endpoint.
+    pub(super) fn at(self, endpoint: &str) -> Self {
+        let add = |why: Reason| Reason::new(&format!("{endpoint}: {why}"));
+        match self {
+            Self::Unavailable(why) => Self::Unavailable(add(why)),
+            Self::Silent(why) => Self::Silent(add(why)),
+            Self::Busy(why) => Self::Busy(add(why)),
+            Self::Refused(_) | Self::Compacted => self,
+        }
     }
 
     pub(crate) fn refused(why: &str) -> Self {
@@ -48,7 +74,11 @@ impl EtcdError {
                 "etcd does not know the certificate: {why}. Its common name must be a user of etcd"
             )),
             // `ErrTooManyRequests` has this code, too.
-            Code::ResourceExhausted if why.contains("too many requests") => Self::unavailable(why),
+            Code::ResourceExhausted if why.contains("too many requests") => Self::busy(why),
+            // `ErrTimeout` and its variants: a leader is away for a moment, or etcd lags behind.
+            Code::Unavailable if why.starts_with("etcdserver: request timed out") => {
+                Self::busy(why)
+            }
             Code::ResourceExhausted => Self::refused(&format!("{FULL} (etcd says: {why})")),
             Code::OutOfRange if why.contains("compacted") => Self::Compacted,
             Code::InvalidArgument
@@ -95,7 +125,11 @@ mod tests {
         let full = EtcdError::of(&full);
         assert!(matches!(full, EtcdError::Refused(_)) && full.to_string().starts_with(FULL));
         let busy = EtcdError::of(&Status::resource_exhausted("etcdserver: too many requests"));
-        assert_eq!(busy, EtcdError::unavailable("etcdserver: too many requests"));
+        assert_eq!(busy, EtcdError::busy("etcdserver: too many requests"));
+        let late = "etcdserver: request timed out, waiting for the applied index took too long";
+        assert_eq!(EtcdError::of(&Status::unavailable(late)), EtcdError::busy(late));
+        let alone = "etcdserver: no leader";
+        assert_eq!(EtcdError::of(&Status::unavailable(alone)), EtcdError::unavailable(alone));
         let old = "etcdserver: mvcc: required revision has been compacted";
         assert_eq!(EtcdError::of(&Status::out_of_range(old)), EtcdError::Compacted);
         let future = "etcdserver: mvcc: required revision is a future revision";
