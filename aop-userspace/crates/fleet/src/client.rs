@@ -150,8 +150,7 @@ impl FleetClient {
     ) -> Result<bool, FleetError> {
         let value =
             order.to_bytes().map_err(|error| FleetError::Etcd(Reason::new(&error.to_string())))?;
-        let seconds = i64::try_from(life.as_secs()).unwrap_or(i64::MAX);
-        let ordered = self.ask(&FleetRequest::Order { serial, value, seconds })?;
+        let ordered = self.ask(&FleetRequest::Order { serial, value, life })?;
         let FleetReply::Ordered(written) = ordered else { return Err(unexpected()) };
         Ok(written)
     }

@@ -44,6 +44,7 @@ pub use own_name::own_name;
 pub use pacing::Pacing;
 pub use pattern::fits;
 pub use process::run as run_process;
+pub use publisher::LEASE;
 pub use session::EtcdSession;
 pub use summary::{ReportFacts, host_report};
 pub use view::{HostFilter, StoredFleet, fleet_report, report_of_host};

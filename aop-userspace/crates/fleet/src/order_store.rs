@@ -1,5 +1,7 @@
 //! Orders in etcd, read and written by the process.
 
+use std::time::Duration;
+
 use aop_config::FleetPrefix;
 use serde::{Deserialize, Serialize};
 
@@ -61,16 +63,16 @@ pub(crate) async fn read(
     Ok(OrderPage::of(&page.keys, page.more))
 }
 
-/// Writes an order for so many seconds, if there is none of its number.
+/// Writes an order for this time, if there is none of its number.
 pub(crate) async fn write(
     etcd: &mut EtcdClient,
     prefix: &FleetPrefix,
     serial: u64,
     value: Vec<u8>,
-    seconds: i64,
+    life: Duration,
 ) -> Result<bool, EtcdError> {
     let key = keys::order(prefix, serial);
-    let lease = etcd.grant(seconds).await?;
+    let lease = etcd.grant(life).await?;
     let absent = Compare { key: &key, revision: 0 };
     let put = vec![Operation::Put { key: &key, value: value.clone(), lease }];
     let answer = etcd.transaction(Some(absent), put, vec![Operation::Get(&key)]).await?;

@@ -49,8 +49,8 @@ pub(crate) enum FleetRequest {
         serial: u64,
         /// The signed order.
         value: Vec<u8>,
-        /// Seconds until etcd deletes it.
-        seconds: i64,
+        /// The time until etcd deletes it.
+        life: Duration,
     },
     /// Delete the note that this host has reported. Only a host that does not report is forgotten.
     Forget(FleetName),

@@ -4,7 +4,10 @@
 //! A host never overwrites the report of another one: it writes if there is none, or if the one
 //! that is there is its own. The condition is part of the transaction that writes.
 
-use std::mem;
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
 
 use aop_api::OriginReport;
 use aop_config::{FleetName, FleetPrefix};
@@ -19,8 +22,11 @@ use crate::{
     order_store::{OrderPage, OrderRange},
 };
 
-/// Seconds after the last report until a host counts as silent.
-const LEASE: i64 = 30;
+/// The time from its renewal on until a lease expires, and the host counts as silent.
+pub const LEASE: Duration = Duration::from_secs(40);
+/// A report renews a lease of this age: each second one does, and not each one, which costs etcd as
+/// much as the report. So a lease has 16 s left when the next report is due.
+const RENEWED_AFTER: Duration = Duration::from_secs(15);
 /// Attempts to write one report: the key may expire, or be found to be its own.
 const ATTEMPTS: usize = 3;
 /// A foreign change of the own report happens once in an upgrade. So many in a row come from
@@ -69,12 +75,19 @@ struct Owner {
     instance: SafeText<64>,
 }
 
+/// A lease that was renewed, or made, at this moment.
+#[derive(Clone, Copy)]
+struct Lease {
+    id: i64,
+    renewed: Instant,
+}
+
 /// The lease, and the knowledge of the own key.
 #[derive(Default)]
 pub(crate) struct Publisher {
     /// The name of the last report.
     name: Option<FleetName>,
-    lease: Option<i64>,
+    lease: Option<Lease>,
     /// The revision of the last own write; `None` before the first, or if the name is taken.
     revision: Option<i64>,
     /// The changes of the own report by somebody else, in a row.
@@ -185,16 +198,21 @@ impl Publisher {
         }
     }
 
-    /// A lease that has just been renewed, or made.
+    /// A lease that lives until the next report, and longer.
     async fn living_lease(&mut self, etcd: &mut EtcdClient) -> Result<i64, EtcdError> {
-        if let Some(lease) = self.lease
-            && etcd.keep_alive(lease).await?
-        {
-            return Ok(lease);
+        let renewed = Instant::now();
+        if let Some(lease) = &mut self.lease {
+            if lease.renewed.elapsed() < RENEWED_AFTER {
+                return Ok(lease.id);
+            }
+            if etcd.keep_alive(lease.id).await? {
+                lease.renewed = renewed;
+                return Ok(lease.id);
+            }
         }
-        let lease = etcd.grant(LEASE).await?;
-        self.lease = Some(lease);
-        Ok(lease)
+        let id = etcd.grant(LEASE).await?;
+        self.lease = Some(Lease { id, renewed });
+        Ok(id)
     }
 
     fn rival(&self, claims: &RangeRead, keys: &HostKeys) -> Option<Rival> {

@@ -79,8 +79,8 @@ impl EtcdSession {
             FleetRequest::Orders(above) => {
                 Ok(FleetReply::Orders(order_store::read(etcd, prefix, above).await?))
             }
-            FleetRequest::Order { serial, value, seconds } => {
-                let written = order_store::write(etcd, prefix, serial, value, seconds).await?;
+            FleetRequest::Order { serial, value, life } => {
+                let written = order_store::write(etcd, prefix, serial, value, life).await?;
                 Ok(FleetReply::Ordered(written))
             }
             FleetRequest::Forget(name) => {

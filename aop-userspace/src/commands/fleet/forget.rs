@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use aop_config::FleetName;
-use aop_fleet::ForgetOutcome;
+use aop_fleet::{ForgetOutcome, LEASE};
 use clap::Args;
 
 use crate::{arguments::ConfigFile, output::print};
@@ -24,8 +24,9 @@ impl ForgetCommand {
             ForgetOutcome::Forgotten => {}
             ForgetOutcome::Reports => bail!(
                 "{} reports: it is not forgotten. Stop aop there, or remove [fleet] from its \
-                 configuration, and wait 30 s",
-                self.host
+                 configuration, and wait {} s",
+                self.host,
+                LEASE.as_secs()
             ),
             ForgetOutcome::Unknown => bail!(
                 "no host {} has reported to {}: nothing is forgotten. `aop fleet status` lists \

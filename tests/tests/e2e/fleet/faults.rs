@@ -66,7 +66,7 @@ fn a_partitioned_host_becomes_silent_and_is_back_within_seconds() {
         let seen = seen_from_afar(stage, etcd)?;
         ensure!(seen["sums"]["silent"] == 0 && seen["hosts"][0]["name"] == HOST, "{seen}");
         stage.lab.origin().ip("route add blackhole 192.0.2.0/24\n")?;
-        // The lease expires thirty seconds after the last report.
+        // The lease expires forty seconds after its renewal.
         let host = wait::until("the host is silent", REPORTED * 3, || {
             let seen = seen_from_afar(stage, etcd).ok()?;
             (seen["sums"]["silent"] == 1).then(|| seen["hosts"][0].clone())

@@ -1,6 +1,6 @@
 //! Calls of etcd, at whichever endpoint answers.
 
-use std::mem;
+use std::{mem, time::Duration};
 
 use aop_config::EtcdEndpoint;
 use aop_tls::MutualClient;
@@ -137,9 +137,10 @@ impl EtcdClient {
         })
     }
 
-    /// A new lease of so many seconds: its number.
-    pub(crate) async fn grant(&mut self, seconds: i64) -> Result<i64, EtcdError> {
-        let granted: LeaseResponse = self.call(GRANT, LeaseGrantRequest { ttl: seconds }).await?;
+    /// A new lease: its number.
+    pub(crate) async fn grant(&mut self, life: Duration) -> Result<i64, EtcdError> {
+        let ttl = i64::try_from(life.as_secs()).unwrap_or(i64::MAX);
+        let granted: LeaseResponse = self.call(GRANT, LeaseGrantRequest { ttl }).await?;
         Ok(granted.id)
     }
 

@@ -56,7 +56,7 @@ function showFacts({ sums, waiting }) {
     fact("packets", `${count(sums.packets.enforce)} of ${count(reporting)}`, "reporting hosts enforce", bad(sums.packets.observe, "is-warn")),
     fact("sites", `${count(sums.sites.enforce)} of ${count(sites)}`, "enforce", bad(sums.sites.observe, "is-warn")),
     fact("critical", count(sums.critical), "do not serve or guard", bad(sums.critical, "is-crit")),
-    fact("silent", count(sums.silent), sums.unclear ? `and ${count(sums.unclear)} unclear` : "no report for 30 s", bad(sums.silent + sums.unclear, "is-crit")),
+    fact("silent", count(sums.silent), sums.unclear ? `and ${count(sums.unclear)} unclear` : "no report for 40 s", bad(sums.silent + sums.unclear, "is-crit")),
     fact("waiting", count(sums.pending), waiting.rows[0] ? `the first until ${clock(waiting.rows[0].pending.until)}` : "for a confirmation", bad(sums.pending, "is-warn")),
     fact("versions", count(sums.versions), sums.versions > 1 ? "of aop at once" : "of aop"),
     fact("prefix lists", count(sums.lists), sums.lists > 1 ? "at once" : "in force"));
