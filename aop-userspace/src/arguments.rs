@@ -1,7 +1,10 @@
 //! Arguments that several verbs have. (No doc comments on the types: clap would show them as the
 //! text of the verb.)
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use aop_sandbox::UserIds;
 use clap::Args;
@@ -9,11 +12,24 @@ use serde::Serialize;
 
 use crate::output;
 
+/// The configuration file, unless another one is named.
+pub(crate) const DEFAULT_CONFIG: &str = "/etc/aop/aop.toml";
+
 #[derive(Args)]
 pub(crate) struct ConfigFile {
     /// The configuration file
-    #[arg(long, short, value_name = "FILE", default_value = "/etc/aop/aop.toml")]
+    #[arg(long, short, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub(crate) config: PathBuf,
+}
+
+impl ConfigFile {
+    /// The option in a command that is printed: empty for the default.
+    pub(crate) fn option(&self) -> String {
+        match self.config == Path::new(DEFAULT_CONFIG) {
+            true => String::new(),
+            false => format!(" --config {}", self.config.display()),
+        }
+    }
 }
 
 #[derive(Args)]

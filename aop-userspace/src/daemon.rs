@@ -122,7 +122,7 @@ fn offline_status(file: &Path, paths: &Paths) -> anyhow::Result<Status> {
     let seen = aop_daemon::stored_identities(&paths.state).unwrap_or_default().sites.into_iter();
     let seen: Vec<_> = seen.flat_map(|site| site.identities).collect();
     status.cloudflare = own.of_sites(&sites, &seen, now);
-    status.warnings.extend(own.warnings(now));
+    status.warnings.extend(own.warnings(&sites, now));
     Ok(status)
 }
 

@@ -26,7 +26,7 @@ use clap::Parser;
 
 /// Makes a Linux origin answer only its CDN's authenticated origin pulls.
 #[derive(Parser)]
-#[command(name = "aop", version, propagate_version = true)]
+#[command(name = "aop", version, propagate_version = true, max_term_width = 80)]
 #[command(
     after_help = "Exit codes: 0 success; 1 failure, bad configuration, failed proof or something \
                         wrong; 2 wrong command line; 3 stopped, but past the drain deadline. Of \

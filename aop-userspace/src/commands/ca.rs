@@ -13,7 +13,11 @@ mod show;
 
 use std::process::ExitCode;
 
-pub(super) use self::{issue::open_ca, outputs::Out, passphrase::PassphraseFile};
+pub(super) use self::{
+    issue::open_ca,
+    outputs::Out,
+    passphrase::{PassphraseFile, is_guarded},
+};
 
 use aop_ca::KeyAlgorithm;
 use clap::{

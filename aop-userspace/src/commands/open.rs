@@ -18,7 +18,7 @@ pub(crate) struct OpenCommand {
     file: ConfigFile,
     #[command(flatten)]
     action: OpenAction,
-    /// How long, 24h at most; then the opening ends by itself
+    /// The time of the opening, 24h at most; then the opening ends by itself
     #[arg(long, value_name = "TIME", value_parser = duration)]
     #[arg(required_unless_present_any = ["list", "close"])]
     r#for: Option<Duration>,

@@ -88,7 +88,7 @@ fn render(peers: &PeersReport) -> String {
     lines([head].into_iter().chain(shown.iter().map(row)))
 }
 
-/// What admits the peer, for people.
+/// The grounds on which the peer is admitted, for people.
 fn admission_text(known: &KnownPeer) -> String {
     let Some(by) = &known.admitted_by else {
         return "NOT ADMITTED: enforce drops its packets".to_owned();

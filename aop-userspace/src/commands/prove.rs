@@ -13,7 +13,7 @@ use crate::{
     output::lines,
 };
 
-/// How many shapes of one reason are named without `--shapes`.
+/// The number of shapes of one reason that are named without `--shapes`.
 const SHOWN: usize = 12;
 
 #[derive(Args)]

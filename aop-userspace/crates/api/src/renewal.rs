@@ -29,6 +29,8 @@ pub struct RenewedSite {
     pub outcome: RenewalOutcome,
     /// The same as a sentence.
     pub said: String,
+    /// Notes of its roll for the operator.
+    pub notes: Vec<String>,
 }
 
 stable_names! {

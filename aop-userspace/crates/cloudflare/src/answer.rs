@@ -159,7 +159,8 @@ pub(crate) fn read(call: &Call, answer: &HttpAnswer) -> Result<Answer, ApiError>
         Ok(envelope) => envelope,
         // A proxy on the way refuses with a page of its own.
         Err(_) if status >= 400 => {
-            return Err(refused(call, status, Vec::new()));
+            let (messages, cure) = (Vec::new(), RefusalCure::NotTheApi);
+            return Err(ApiError::Refused { call: call_text(), status, messages, cure });
         }
         Err(error) => return Err(ApiError::unreadable(call, &format!("no JSON of it: {error}"))),
     };

@@ -114,6 +114,8 @@ pub enum RefusalCure {
     BadCertificate,
     /// Hosts cannot be associated.
     BadAssociation,
+    /// The answer is not of the API.
+    NotTheApi,
     /// It is not known.
     Other,
 }
@@ -132,7 +134,7 @@ impl RefusalCure {
             _ if has(&[1000, 1001, 6003, 6111, 9103, 9106, 9107, 9109, 10000, 10001]) => {
                 Self::Token
             }
-            404 => Self::Gone,
+            404 if call.names_one() => Self::Gone,
             _ => match call {
                 Call::Upload { .. } if says("missing leaf certificate") => Self::NotALeaf,
                 Call::Upload { .. } => Self::BadCertificate,
@@ -181,6 +183,10 @@ impl RefusalCure {
             Self::BadAssociation => {
                 "a certificate can have at most 100 hosts, each within its zone; a host may be \
                  associated with a certificate of the host level alone"
+            }
+            Self::NotTheApi => {
+                "the answer has not the form of the API: look whether a proxy on the way refuses \
+                 the call, and at cloudflare.api"
             }
             Self::Other => return None,
         })

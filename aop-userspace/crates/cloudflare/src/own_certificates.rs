@@ -62,9 +62,21 @@ impl OwnCertificates {
         sites.iter().filter_map(of_site).collect()
     }
 
-    /// Records that cannot be used, and renewals that nobody makes any more.
+    /// Records that cannot be used, rolls that none of `sites` has, and renewals that nobody makes
+    /// any more.
     #[must_use]
-    pub fn warnings(&self, now: Timestamp) -> Vec<String> {
+    pub fn warnings(&self, sites: &[String], now: Timestamp) -> Vec<String> {
+        let left = self.rolls.iter().filter(|it| !it.is_done() && !sites.contains(&it.site));
+        let left = left.map(|it| {
+            format!(
+                "the roll of {0} at Cloudflare is not at its end, and no site is called so. If a site \
+                 has its hosts ({1}), run `aop cloudflare roll --site {2}`; if none has, look at \
+                 `aop cloudflare status`, and move cloudflare/{0}.json in paths.state away",
+                it.site,
+                it.hosts.join(", "),
+                it.hosts.first().map_or("HOST", String::as_str)
+            )
+        });
         let stale = self.renewal.as_ref().filter(|it| now.duration_since(it.at) > STALE);
         let stale = stale.map(|it| {
             format!(
@@ -73,7 +85,7 @@ impl OwnCertificates {
                 moment_text(it.at, now)
             )
         });
-        self.trouble.iter().cloned().chain(stale).collect()
+        self.trouble.iter().cloned().chain(left).chain(stale).collect()
     }
 
     /// Marks the new and the old certificate of each roll among those that arrived.
@@ -285,7 +297,7 @@ mod tests {
     #[test]
     fn failures_come_from_the_roll_in_progress_and_otherwise_from_the_last_pass() {
         let in_use = InUse { level: CertificateLevel::Host, ends: day(120) };
-        let good = SiteRenewal::good(SITE, Some(in_use));
+        let good = SiteRenewal::good(SITE, Some(in_use), None);
         let failed = SiteRenewal::failed(SITE, Some(&good), None, day(99), "no token".to_owned());
         let mut own = OwnCertificates {
             renewal: Some(RenewalRecord { at: day(99), sites: vec![failed] }),
@@ -307,20 +319,21 @@ mod tests {
         let both = shown(&own, &[]).expect("one");
         assert_eq!((both.last_error.as_deref(), both.failing_since), (Some("429"), Some(day(97))));
         assert_eq!(both.days_left, Some(20));
-        assert!(own.warnings(timestamp(NOW)).is_empty());
-        let warnings = own.warnings(day(103)).join("");
+        let sites = [SITE.to_owned()];
+        assert!(own.warnings(&sites, timestamp(NOW)).is_empty());
+        let warnings = own.warnings(&sites, day(103)).join("");
         assert!(warnings.contains("last ran 4 d 0 h ago") && warnings.contains("aop-renew.timer"));
     }
 
     #[test]
     fn records_that_cannot_be_used_are_warnings_and_certificates_that_arrive_are_marked() {
         let dir = tempfile::tempdir().expect("a directory");
-        assert!(OwnCertificates::read(dir.path()).warnings(day(1)).is_empty());
+        assert!(OwnCertificates::read(dir.path()).warnings(&[], day(1)).is_empty());
         roll(RollTarget::Zone, &[RollStep::Made]).store(dir.path()).expect("stored");
         std::fs::write(RollRecord::file(dir.path(), "cut.example", "json"), "{").expect("written");
         std::fs::write(dir.path().join("cloudflare-renewal.json"), "{").expect("written");
         let own = OwnCertificates::read(dir.path());
-        let warnings = own.warnings(day(1));
+        let warnings = own.warnings(&[SITE.to_owned()], day(1));
         assert!(warnings.len() == 2 && warnings[0].contains("cut.example.json"), "{warnings:?}");
         let of_site = |identities| SiteIdentities { site: SITE.into(), identities, forgotten: 0 };
         let arrived = ["01", "02", "03"].map(|serial| identity(serial, 99, 120)).to_vec();

@@ -12,6 +12,10 @@ use crate::{CertificateLevel, RollError, RollRecord};
 
 const NAME: &str = "cloudflare-renewal.json";
 
+/// Cloudflare is asked once a day for each site, also if nothing is due: somebody may have replaced
+/// a certificate by hand. The timer runs a pass each hour.
+const ASKED_EACH: SignedDuration = SignedDuration::from_hours(23);
+
 /// The last pass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RenewalRecord {
@@ -30,6 +34,9 @@ pub struct SiteRenewal {
     pub level: Option<CertificateLevel>,
     /// The expiry of the certificate in use, if it is known.
     pub ends: Option<Timestamp>,
+    /// When Cloudflare told these, if it did.
+    #[serde(default)]
+    pub asked: Option<Timestamp>,
     /// The failure of the last pass.
     pub last_error: Option<RollError>,
     /// When the failures began without a success since.
@@ -43,7 +50,7 @@ pub enum RenewalTask {
     GoOn,
     /// Ask Cloudflare which certificate is in use.
     Ask,
-    /// Nothing: this one, of the last roll, lasts longer.
+    /// Nothing: this one, which Cloudflare told today, lasts longer.
     Later(InUse),
 }
 
@@ -66,18 +73,25 @@ impl InUse {
 }
 
 impl RenewalTask {
-    /// The work for a site with this record of a roll; `None` if there is none. `renew` is that of
-    /// the configuration.
+    /// The work for a site with this roll in progress, and with this record of the last pass;
+    /// `None` if there is none. `renew` is that of the configuration.
     #[must_use]
-    pub fn of(roll: Option<&RollRecord>, renew: Option<Duration>, now: Timestamp) -> Option<Self> {
-        if roll.is_some_and(|it| !it.is_done()) {
+    pub fn of(
+        running: Option<&RollRecord>,
+        last: Option<&SiteRenewal>,
+        renew: Option<Duration>,
+        now: Timestamp,
+    ) -> Option<Self> {
+        if running.is_some() {
             return Some(Self::GoOn);
         }
         let renew = renew?;
-        let rolled = roll
-            .filter(|it| it.undo.is_none())
-            .and_then(|it| Some(InUse { level: it.level()?, ends: it.leaf.as_ref()?.not_after }));
-        Some(match rolled.filter(|it| !it.is_due(renew, now)) {
+        let known = last.filter(|it| it.last_error.is_none()).and_then(|it| {
+            let age = now.duration_since(it.asked?);
+            (SignedDuration::ZERO..ASKED_EACH).contains(&age).then_some(())?;
+            it.in_use()
+        });
+        Some(match known.filter(|it| !it.is_due(renew, now)) {
             Some(in_use) => Self::Later(in_use),
             None => Self::Ask,
         })
@@ -132,9 +146,15 @@ impl RenewalRecord {
 impl SiteRenewal {
     /// Of a site that could be looked at.
     #[must_use]
-    pub fn good(site: &str, in_use: Option<InUse>) -> Self {
+    pub fn good(site: &str, in_use: Option<InUse>, asked: Option<Timestamp>) -> Self {
         let (level, ends) = (in_use.map(|it| it.level), in_use.map(|it| it.ends));
-        Self { site: site.to_owned(), level, ends, last_error: None, failing_since: None }
+        Self { site: site.to_owned(), level, ends, asked, last_error: None, failing_since: None }
+    }
+
+    /// The certificate in use, as far as it is known.
+    #[must_use]
+    pub fn in_use(&self) -> Option<InUse> {
+        Some(InUse { level: self.level?, ends: self.ends? })
     }
 
     /// The record of a site that failed, after `before`, its record of the pass before. The facts
@@ -151,6 +171,7 @@ impl SiteRenewal {
             site: site.to_owned(),
             level: in_use.map(|it| it.level).or(before.and_then(|it| it.level)),
             ends: in_use.map(|it| it.ends).or(before.and_then(|it| it.ends)),
+            asked: None,
             last_error: Some(RollError { at: now, text }),
             failing_since: before.and_then(|it| it.failing_since).or(Some(now)),
         }
@@ -277,10 +298,34 @@ mod tests {
     }
 
     #[test]
+    fn cloudflare_is_asked_once_a_day_and_after_each_failure() {
+        let renew = Some(Duration::from_secs(30 * 86_400));
+        let ends = timestamp(100 * 86_400);
+        let known = InUse { level: CertificateLevel::Zone, ends };
+        let good = SiteRenewal::good("a", Some(known), Some(timestamp(86_400)));
+        let task =
+            |last: Option<&SiteRenewal>, now| RenewalTask::of(None, last, renew, timestamp(now));
+        assert_eq!(task(None, 0), Some(RenewalTask::Ask));
+        assert_eq!(task(Some(&good), 86_400), Some(RenewalTask::Later(known)));
+        assert_eq!(task(Some(&good), 86_400 + 22 * 3600), Some(RenewalTask::Later(known)));
+        assert_eq!(task(Some(&good), 2 * 86_400), Some(RenewalTask::Ask));
+        // The clock was ahead.
+        assert_eq!(task(Some(&good), 86_000), Some(RenewalTask::Ask));
+        let due = SiteRenewal::good("a", Some(known), Some(timestamp(80 * 86_400)));
+        assert_eq!(task(Some(&due), 80 * 86_400), Some(RenewalTask::Ask));
+        let failed =
+            SiteRenewal::failed("a", Some(&good), None, timestamp(86_400), "one".to_owned());
+        assert_eq!(task(Some(&failed), 86_401), Some(RenewalTask::Ask));
+        let none = SiteRenewal::good("a", None, Some(timestamp(86_400)));
+        assert_eq!(task(Some(&none), 86_401), Some(RenewalTask::Ask));
+        assert_eq!(RenewalTask::of(None, Some(&good), None, timestamp(0)), None);
+    }
+
+    #[test]
     fn a_failure_keeps_its_beginning_and_what_was_known() {
         let (first, second) = (timestamp(1_000), timestamp(2_000));
         let known = InUse { level: CertificateLevel::Host, ends: timestamp(9_000) };
-        let good = SiteRenewal::good("a", Some(known));
+        let good = SiteRenewal::good("a", Some(known), None);
         let failed = SiteRenewal::failed("a", Some(&good), None, first, "one".to_owned());
         assert_eq!((failed.level, failed.ends), (good.level, good.ends));
         assert_eq!(failed.failing_since, Some(first));
@@ -296,7 +341,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         assert_eq!(RenewalRecord::load(dir.path()), Ok(None));
         let known = InUse { level: CertificateLevel::Zone, ends: timestamp(9) };
-        let sites = vec![SiteRenewal::good("a", Some(known))];
+        let sites = vec![SiteRenewal::good("a", Some(known), Some(timestamp(4)))];
         let record = RenewalRecord { at: timestamp(5), sites };
         record.store(dir.path()).expect("stored");
         assert_eq!(RenewalRecord::load(dir.path()), Ok(Some(record)));

@@ -7,6 +7,7 @@
 mod associations;
 mod facts;
 mod gather;
+mod global_certificate;
 mod record;
 mod record_file;
 mod report;

@@ -81,14 +81,14 @@ impl Daemon {
         status.warnings.extend(status.fleet.as_ref().and_then(FleetLink::warning));
         status.warnings.extend(self.orders.warnings());
         let own = OwnCertificates::read(&self.settings.paths.state);
-        status.warnings.extend(own.warnings(Timestamp::now()));
+        let sites = self.policy.read().live.site_names();
+        status.warnings.extend(own.warnings(&sites, Timestamp::now()));
         match report {
             Ok(report) => self.add_report(&mut status, report),
             Err(error) => status
                 .warnings
                 .push(format!("{error}. Its counters, identities and connections are not shown")),
         }
-        let sites = self.policy.read().live.site_names();
         status.cloudflare = own.of_sites(&sites, &status.identities, Timestamp::now());
         (status, lost)
     }

@@ -31,7 +31,7 @@ pub(super) struct CreateCommand {
     /// Let the CA sign only for this host and all names below it; may be repeated
     #[arg(long = "host", value_name = "HOST")]
     hosts: Vec<HostPattern>,
-    /// How long it is valid: 1 to 7300 days
+    /// Its validity in days: 1 to 7300
     #[arg(long, value_name = "DAYS", default_value_t = 3650)]
     days: u32,
     #[command(flatten)]

@@ -39,7 +39,7 @@ pub(super) struct IssueCommand {
     /// --host, its names are taken
     #[arg(long, value_name = "FILE", conflicts_with = "algorithm")]
     csr: Option<PathBuf>,
-    /// How long it is valid: 1 to 3650 days, and never longer than the CA
+    /// Its validity in days: 1 to 3650, and never longer than the CA
     #[arg(long, value_name = "DAYS", default_value_t = 90)]
     days: u32,
     #[command(flatten)]

@@ -12,12 +12,15 @@ use std::{
 use anyhow::{Context, bail};
 use aop_ca::{KeyError, Passphrase, PrivateKey};
 use aop_fleet::orders::OperatorSecret;
+use aop_storage::OpenPath;
 use clap::Args;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 /// The name of the systemd credential.
 const CREDENTIAL: &str = "ca-passphrase";
+/// The end of each label of a key in PEM.
+const KEY: &[u8] = b"PRIVATE KEY-----";
 /// The longest passphrase.
 const MAX: u64 = 4096;
 
@@ -46,6 +49,10 @@ impl PassphraseFile {
         read: impl FnOnce(&[u8], &mut dyn FnMut() -> Asked) -> Result<K, KeyOrAsking>,
     ) -> anyhow::Result<K> {
         let text = secret_file(file)?;
+        // A file without a key has an error of its own.
+        if text.windows(KEY.len()).any(|it| it == KEY) {
+            is_guarded(file)?;
+        }
         let ask = || match self.stored()? {
             Some(passphrase) => Ok(Some(passphrase)),
             None => ask(&format!("Passphrase of {}: ", file.display())),
@@ -107,6 +114,33 @@ enum KeyOrAsking {
 impl From<KeyError> for KeyOrAsking {
     fn from(error: KeyError) -> Self {
         Self::Key(error)
+    }
+}
+
+/// Whether only this user and its group can read the key in `file`, and nobody else can exchange
+/// it.
+pub(in crate::commands) fn is_guarded(file: &Path) -> anyhow::Result<()> {
+    let unreadable = || format!("{}: cannot be read", file.display());
+    let mode = fs::metadata(file).with_context(unreadable)?.mode() & 0o7777;
+    if mode & 0o027 != 0 {
+        bail!(
+            "{0}: others can read or change this key (mode {mode:04o}): `chmod 600 {0}`",
+            file.display()
+        );
+    }
+    match aop_storage::exchangeable(file).with_context(unreadable)? {
+        None => Ok(()),
+        Some(OpenPath::Writable(path)) => bail!(
+            "{}: others can write to {1}, and could exchange this key: `chmod go-w {1}`",
+            file.display(),
+            path.display()
+        ),
+        Some(OpenPath::OfUser(path, user)) => bail!(
+            "{}: {1} belongs to another user (uid {user}), who could read or exchange this key: \
+             `chown root {1}`",
+            file.display(),
+            path.display()
+        ),
     }
 }
 

@@ -9,7 +9,10 @@ use aop_config::Config;
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use crate::output::{count, date};
+use crate::{
+    commands::ca::is_guarded,
+    output::{count, date, error_chain},
+};
 
 const DAY: u64 = 24 * 3600;
 
@@ -68,6 +71,7 @@ fn look(
         return Err(format!("{}: it has no private key", key_file.display()));
     };
     checked.encrypted = key.encrypted;
+    is_guarded(key_file).map_err(|error| error_chain(&error))?;
     if let Some(error) = &key.error {
         return Err(format!("{}: {error}", key_file.display()));
     }

@@ -4,7 +4,7 @@ use aop_api::{CheckedCertificate, CheckedFile, CheckedList, CheckedSite, timesta
 use aop_config::SiteConfig;
 use aop_tls::{InspectedCertificate, InspectedCrl, InspectedFile, SiteFiles, inspect};
 
-/// What stands in the files that `site` names.
+/// The content of the files that `site` names.
 pub(super) fn checked_site(site: &SiteConfig, files: &SiteFiles) -> CheckedSite {
     CheckedSite {
         site: site.name.clone(),

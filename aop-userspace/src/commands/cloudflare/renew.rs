@@ -33,7 +33,7 @@ use crate::{
 pub(super) struct RenewCommand {
     #[command(flatten)]
     file: ConfigFile,
-    /// How long this may take in all. What is not at its end then, the next run goes on with
+    /// The longest time that this takes. The next run goes on with a roll that is not at its end
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
     timeout: Duration,
     #[command(flatten)]
@@ -51,7 +51,8 @@ impl RenewCommand {
             return self.print(&nothing(why));
         }
         let deadline = Instant::now() + self.timeout;
-        let pass = Pass { file, text: &text, config: &config, deadline };
+        let json = self.output.json;
+        let pass = Pass { file, text: &text, config: &config, deadline, json };
         let tasks = pass.tasks();
         if tasks.is_empty() {
             RenewalRecord::remove(state).map_err(anyhow::Error::msg)?;
@@ -111,6 +112,8 @@ struct Pass<'a> {
     text: &'a str,
     config: &'a Config,
     deadline: Instant,
+    /// Whether a document follows: then the rolls print nothing.
+    json: bool,
 }
 
 /// The work for a site. An error: the record of its roll cannot be used.
@@ -124,9 +127,11 @@ impl<'a> Pass<'a> {
     fn tasks(&self) -> Vec<Task<'a>> {
         let (config, now) = (self.config, Timestamp::now());
         let (state, renew) = (&config.fixed.paths.state, config.cloudflare.renew);
+        let before = self.before();
         let task = |site: &'a SiteConfig| {
-            let task = match RollRecord::load(state, &site.name) {
-                Ok(roll) => Ok(RenewalTask::of(roll.as_ref(), renew, now)?),
+            let last = before.as_ref().and_then(|it| it.site(&site.name));
+            let task = match RollRecord::running(state, config, site) {
+                Ok(roll) => Ok(RenewalTask::of(roll.as_ref(), last, renew, now)?),
                 Err(error) => Err(error.to_string()),
             };
             Some(Task { site, task })
@@ -136,9 +141,14 @@ impl<'a> Pass<'a> {
         tasks
     }
 
+    /// The record of the last pass. One that is damaged is written anew.
+    fn before(&self) -> Option<RenewalRecord> {
+        RenewalRecord::load(&self.config.fixed.paths.state).ok().flatten()
+    }
+
     fn run(&self, tasks: Vec<Task<'_>>) -> Vec<Passed> {
         let state = &self.config.fixed.paths.state;
-        let before = RenewalRecord::load(state).ok().flatten();
+        let before = self.before();
         let asked = tasks.iter().filter(|it| it.task == Ok(RenewalTask::Ask)).map(|it| it.site);
         let mut answers = self.ask(asked.collect()).into_iter();
         let mut rolling = rolls_of_zones(state);
@@ -150,7 +160,9 @@ impl<'a> Pass<'a> {
             left -= 1;
             passed.extend(match task {
                 Err(error) => Some(failed(site, last, None, error)),
-                Ok(RenewalTask::Later(in_use)) => Some(later(site, in_use)),
+                Ok(RenewalTask::Later(in_use)) => {
+                    Some(later(site, in_use, last.and_then(|it| it.asked)))
+                }
                 Ok(RenewalTask::GoOn) => Some(self.roll(site, last, None, wait)),
                 Ok(RenewalTask::Ask) => match answers.next() {
                     Some(Ok(Some((in_use, zone)))) => {
@@ -204,10 +216,10 @@ impl<'a> Pass<'a> {
         wait: Duration,
     ) -> Passed {
         let (Some(renew), now) = (self.config.cloudflare.renew, Timestamp::now()) else {
-            return later(site, in_use);
+            return later(site, in_use, None);
         };
         if !in_use.is_due(renew, now) {
-            return later(site, in_use);
+            return later(site, in_use, Some(now));
         }
         // The sites of a zone share its certificate, and two rolls would delete each other's.
         if let Some((_, other)) = rolling.iter().find(|(rolled, _)| *rolled == zone) {
@@ -238,15 +250,15 @@ impl<'a> Pass<'a> {
         wait: Duration,
     ) -> Passed {
         let level = begin.map(|it| it.level);
-        let rolled = match roll::run_unattended(self.file, &site.name, level, wait) {
+        let rolled = match roll::run_unattended(self.file, &site.name, level, wait, self.json) {
             Ok(rolled) => rolled,
             Err(error) => return failed(site, last, begin, error_chain(&error)),
         };
         let UnattendedRoll { record, state, waits_for, stopped } = rolled;
-        let known = begin.or_else(|| known(last));
+        let known = begin.or_else(|| last.and_then(SiteRenewal::in_use));
         let new = record.leaf.as_ref().zip(record.level());
         let new = new.map(|(leaf, level)| InUse { level, ends: leaf.not_after });
-        match state {
+        let mut passed = match state {
             RollState::Done => {
                 let said = match new {
                     Some(new) => format!("renewed, to {}", date(new.ends)),
@@ -265,7 +277,9 @@ impl<'a> Pass<'a> {
                 let (why, cure) = stopped.unwrap_or_default();
                 failed(site, last, begin, format!("{why}; {cure}"))
             }
-        }
+        };
+        passed.told.notes = record.notes;
+        passed
     }
 
     /// The time for the next of so many sites.
@@ -282,16 +296,12 @@ fn rolls_of_zones(state: &Path) -> Vec<(String, String)> {
     running.map(|it| (it.zone.as_str().to_owned(), it.site)).collect()
 }
 
-/// The certificate in use, as the last pass knew it.
-fn known(last: Option<&SiteRenewal>) -> Option<InUse> {
-    last.and_then(|it| Some(InUse { level: it.level?, ends: it.ends? }))
-}
-
-fn later(site: &SiteConfig, in_use: InUse) -> Passed {
+fn later(site: &SiteConfig, in_use: InUse, asked: Option<Timestamp>) -> Passed {
     let days = days_until(in_use.ends, Timestamp::now());
     let days = count(usize::try_from(days).unwrap_or_default(), "day");
     let said = format!("{} level, ends in {days}: nothing to do", level_name(in_use.level));
-    passed(site, Some(in_use), Outcome::Later, said)
+    let kept = SiteRenewal::good(&site.name, Some(in_use), asked);
+    Passed { told: told(&kept, Outcome::Later, said), kept }
 }
 
 fn failed(
@@ -305,13 +315,14 @@ fn failed(
 }
 
 fn passed(site: &SiteConfig, in_use: Option<InUse>, outcome: Outcome, said: String) -> Passed {
-    let kept = SiteRenewal::good(&site.name, in_use);
+    let kept = SiteRenewal::good(&site.name, in_use, None);
     Passed { told: told(&kept, outcome, said), kept }
 }
 
 fn told(kept: &SiteRenewal, outcome: Outcome, said: String) -> RenewedSite {
     let level = kept.level.map(level_name);
-    RenewedSite { site: kept.site.clone(), level, ends: kept.ends, outcome, said }
+    let notes = Vec::new();
+    RenewedSite { site: kept.site.clone(), level, ends: kept.ends, outcome, said, notes }
 }
 
 fn level_name(level: CertificateLevel) -> PresentedLevel {

@@ -18,7 +18,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use self::{begin::Wanted, turns::Roller};
+use self::{begin::Wanted, page::ScreenForm, turns::Roller};
 pub(super) use self::{
     turns::client,
     unattended::{UnattendedRoll, is_busy, run_unattended},
@@ -46,7 +46,7 @@ pub(super) struct RollCommand {
     /// The certificate that was issued elsewhere for that request
     #[arg(long, value_name = "FILE", conflicts_with = "ca_key")]
     certificate: Option<PathBuf>,
-    /// How long the new certificate is valid: 1 to 3650 days
+    /// The validity of the new certificate in days: 1 to 3650
     #[arg(long, value_name = "DAYS", default_value_t = 90)]
     days: u32,
     #[command(flatten)]
@@ -73,17 +73,18 @@ struct CommonArguments {
     /// The site, by its name or one of its hosts
     #[arg(long, value_name = "HOST")]
     site: String,
-    /// How many hosts must have seen the new certificate, this one among them; the others report
-    /// to the fleet, or with `aop cloudflare report`
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    wait_for: u32,
-    /// How long this command waits in all. The roll stays: the same command goes on with it
+    /// The number of hosts that must have seen the new certificate, this one among them; the others
+    /// report to the fleet, or with `aop cloudflare report` [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    wait_for: Option<u32>,
+    /// The longest time that this command waits. The roll stays: the same command goes on with it
     #[arg(long, value_name = "TIME", default_value = "30m", value_parser = duration)]
     wait: Duration,
-    /// How long the old certificate must not have been presented before it is deleted
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
-    settle: Duration,
-    /// How long a list of Cloudflare may not show an upload whose answer was lost
+    /// The time for which the old certificate must not have been presented before it is deleted
+    /// [default: 10m]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    settle: Option<Duration>,
+    /// The longest time for which a list of Cloudflare may not show an upload whose answer was lost
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     list_lag: Duration,
     /// Print the calls that would be made, without secrets, and change nothing
@@ -105,6 +106,13 @@ enum BackLevel {
     Global,
 }
 
+impl CommonArguments {
+    fn roller(self, issuing: leaf::Issuing) -> anyhow::Result<Roller> {
+        let form = if self.output.json { ScreenForm::Nothing } else { ScreenForm::Terminal };
+        Roller::open(self, issuing, form)
+    }
+}
+
 impl RollCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let wanted = match (self.undo, self.level) {
@@ -120,7 +128,7 @@ impl RollCommand {
             days: self.days,
             passphrase_file: self.passphrase_file,
         };
-        Roller::open(self.common, issuing)?.run(wanted)
+        self.common.roller(issuing)?.run(wanted)
     }
 }
 
@@ -130,6 +138,6 @@ impl BackCommand {
             BackLevel::Zone => Wanted::BackToZone,
             BackLevel::Global => Wanted::BackToGlobal,
         };
-        Roller::open(self.common, leaf::Issuing::configured())?.run(wanted)
+        self.common.roller(leaf::Issuing::configured())?.run(wanted)
     }
 }

@@ -8,7 +8,7 @@ use crate::output::{self, Colours, lines};
 
 /// The most columns of a line.
 const WIDTH: usize = 80;
-/// How many pieces of evidence are shown without `--all`.
+/// The number of pieces of evidence that are shown without `--all`.
 const SHOWN: usize = 4;
 
 pub(super) fn render(diagnosis: &Diagnosis, all: bool, colours: Colours) -> String {

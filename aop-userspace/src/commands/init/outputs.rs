@@ -7,10 +7,8 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use crate::output::print;
+use crate::{arguments::DEFAULT_CONFIG, output::print};
 
-/// The file that the package installs.
-const DEFAULT: &str = "/etc/aop/aop.toml";
 /// The name of the file for nginx, beside the configuration.
 const BLOCKS: &str = "nginx-loopback.conf";
 
@@ -35,7 +33,7 @@ impl InitOutputs {
     /// # Errors
     /// The file exists.
     pub(super) fn choose(config: Option<PathBuf>, nginx: Option<PathBuf>) -> anyhow::Result<Self> {
-        Self::choose_by(Path::new(DEFAULT), config, nginx)
+        Self::choose_by(Path::new(DEFAULT_CONFIG), config, nginx)
     }
 
     fn choose_by(
@@ -64,7 +62,7 @@ impl InitOutputs {
     /// The file of the configuration, where it will be.
     pub(super) fn config_path(&self) -> &Path {
         match &self.config {
-            OutputFile::Standard => Path::new(DEFAULT),
+            OutputFile::Standard => Path::new(DEFAULT_CONFIG),
             OutputFile::Path(path) => path,
         }
     }

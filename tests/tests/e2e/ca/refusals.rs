@@ -1,5 +1,7 @@
 //! Bad input: each is refused by the file's name and a cure, and nothing is written.
 
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
 
 const LEAF: &str = "--host a.example.com --out none";
@@ -30,6 +32,22 @@ fn a_ca_that_cannot_sign_is_refused() {
              -addext basicConstraints=critical,CA:TRUE",
         )?;
         folder.refuses(&format!("issue --ca odd.pem {LEAF}"), &["the CA's name has a form"])
+    });
+}
+
+#[test]
+fn a_key_that_others_can_read_or_exchange_signs_nothing() {
+    in_folder(|folder| {
+        folder.aop("create")?;
+        for (mode, good) in [(0o644, false), (0o620, false), (0o640, true), (0o400, true)] {
+            fs::set_permissions(folder.path("pull-ca.key"), fs::Permissions::from_mode(mode))?;
+            let line = format!("issue --ca pull-ca.pem --host a.example.com --out of-{mode:o}");
+            match good {
+                true => drop(folder.aop(&line)?),
+                false => folder.refuses(&line, &["pull-ca.key: others can read", "chmod 600"])?,
+            }
+        }
+        Ok(())
     });
 }
 

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use aop_tests::EtcdCluster;
 use aop_tests::child::{self, CommandOutput};
 use aop_tests::cloudflare_api::ReceivedCall;
 use aop_tests::pki::Credentials;
@@ -103,6 +104,11 @@ fn a_certificate_that_ends_within_the_time_is_rolled_and_marked_as_it_arrives() 
         let screen = flat(&scene.stage.daemon.verb(&["status"])?.text());
         ensure!(screen.contains("cloudflare: example.com, zone level, ends in 19 d"), "{screen}");
         ensure!(screen.contains("; roll: switched_on, waits for a pull"), "{screen}");
+        // Each step is a line of the log.
+        for line in ["made: serial", "trusted: this host", "uploaded: as ", "switched_on: for the"]
+        {
+            ensure!(done.text().contains(&format!("example.com: {line}")), "{done:?}");
+        }
         // The edge presents the new one, and the next pass goes on.
         scene.pull()?.must_be_served()?;
         let done = scene.renew(4)?;
@@ -132,7 +138,7 @@ fn a_certificate_that_ends_within_the_time_is_rolled_and_marked_as_it_arrives() 
         scene.api.edit(|state| state.add_token(TOKEN, "mine"));
         settle_at_once(scene)?;
         let done = scene.renew(10)?;
-        ensure!(done.code == 0 && done.text().starts_with("example.com: renewed, to "), "{done:?}");
+        ensure!(done.code == 0 && done.text().contains("example.com: renewed, to "), "{done:?}");
         let own = scene.own()?;
         ensure!(own["step"].is_null() && own["last_error"].is_null(), "{own}");
         ensure!(own["days_left"] == 89, "{own}");
@@ -157,6 +163,17 @@ fn a_certificate_that_ends_later_is_left_alone_and_without_the_key_nobody_is_ask
         );
         ensure!(scene.uploads() == 0, "{:?}", scene.api.calls());
         ensure!(scene.own()?["days_left"] == 59, "{}", scene.own()?);
+        // The next pass of the day asks nobody.
+        let calls = scene.api.calls().len();
+        ensure!(scene.renew(4)?.text() == done.text(), "{done:?}");
+        ensure!(scene.api.calls().len() == calls, "{:?}", scene.api.calls());
+        // A day later, somebody has replaced the certificate by one that ends soon.
+        scene.upload(&scene.leaf("by-hand", 15)?)?;
+        asked_long_ago(scene)?;
+        let done = scene.renew(4)?;
+        ensure!(done.text().contains("uploaded: as ") && scene.uploads() == 1, "{done:?}");
+        scene.upload(&scene.leaf("again", 60)?)?;
+        fs::remove_dir_all(scene.file("state/cloudflare"))?;
         let checked = scene.stage.daemon.verb(&["check", "--json"])?.json()?;
         let cloudflare = &checked["cloudflare"];
         ensure!(cloudflare["renew_days"] == 30 && cloudflare["token_error"].is_null(), "{checked}");
@@ -232,7 +249,7 @@ fn from_ten_days_before_the_end_on_a_failing_renewal_is_critical() {
 fn a_certificate_of_a_host_is_renewed_at_its_level_by_a_ca_key_under_a_passphrase() {
     on_renewal_stage(20, |scene| {
         // The host has a certificate of its own, which takes precedence over the zone's.
-        let old = scene.leaf("of-host", 20)?;
+        let old = scene.leaf("of-host", 19)?;
         let (certificate, key) = super::read(&old)?;
         let old = scene.api.edit(|state| {
             let id = state.store(ZONE, true, &certificate, &key);
@@ -275,7 +292,7 @@ fn a_certificate_of_a_host_is_renewed_at_its_level_by_a_ca_key_under_a_passphras
         scene.pull()?.must_be_served()?;
         settle_at_once(scene)?;
         let done = renew(&credentials)?;
-        ensure!(done.code == 0 && done.text().starts_with("example.com: renewed, to "), "{done:?}");
+        ensure!(done.code == 0 && done.text().contains("example.com: renewed, to "), "{done:?}");
         let calls = scene.api.calls();
         let changes: Vec<String> =
             calls.iter().filter(|it| it.method != "GET").map(ReceivedCall::line).collect();
@@ -290,6 +307,59 @@ fn a_certificate_of_a_host_is_renewed_at_its_level_by_a_ca_key_under_a_passphras
         ensure!(scene.own()?["days_left"] == 89, "{}", scene.own()?);
         scene.pull()?.must_be_served().map(drop)
     });
+}
+
+#[test]
+fn a_certificate_of_the_zone_is_renewed_beside_one_of_a_host() {
+    on_renewal_stage(20, |scene| {
+        let of_host = scene.leaf("of-host", 80)?;
+        let (certificate, key) = super::read(&of_host)?;
+        scene.api.edit(|state| {
+            let id = state.store(ZONE, true, &certificate, &key);
+            state.associate(ZONE, ZONE, &id, Some(true));
+        });
+        let done = scene.renew(4)?;
+        ensure!(done.code == 0 && done.text().contains("switched_on: for the zone"), "{done:?}");
+        let own = scene.own()?;
+        ensure!(own["step"] == "switched_on" && own["level"] == "zone", "{own}");
+        let changes = scene.api.calls().into_iter().filter(|it| it.method != "GET");
+        let changes: Vec<String> = changes.map(|it| it.line()).collect();
+        ensure!(changes.len() == 1 && changes[0].starts_with("POST "), "{changes:?}");
+        scene.pull()?.must_be_served().map(drop)
+    });
+}
+
+#[test]
+fn in_a_fleet_a_renewal_adds_no_ca_that_the_other_hosts_may_lack() {
+    on_renewal_stage(20, |scene| {
+        let etcd = EtcdCluster::start(&scene.stage.lab, 1)?;
+        scene.ca(&format!("create --host {ZONE} --out {}", scene.file("other-ca").display()))?;
+        let (own, other) = (scene.file("pulls-ca.pem"), scene.file("other-ca.pem"));
+        let text = fs::read_to_string(scene.stage.daemon.config_path())?;
+        let text = text.replace(&format!("\nca = {own:?}"), &format!("\nca = {other:?}"));
+        let text = format!("{text}\n[fleet]\n{}", etcd.table("web-1")?);
+        scene.stage.daemon.write(&text)?;
+        scene.stage.daemon.must_reload()?;
+        let done = scene.renew(10)?;
+        let said = flat(&done.text());
+        ensure!(done.code == 1 && said.contains("other hosts of the fleet"), "{done:?}");
+        ensure!(scene.uploads() == 0, "{:?}", scene.api.calls());
+        ensure!(fs::read_to_string(scene.stage.daemon.config_path())? == text, "it was changed");
+        // With the CA that the sites have, the renewal goes on.
+        fs::remove_dir_all(scene.file("state/cloudflare"))?;
+        scene.stage.daemon.write(&text.replace(&format!("{other:?}"), &format!("{own:?}")))?;
+        let done = scene.renew(4)?;
+        ensure!(done.code == 0 && scene.uploads() == 1, "{done:?}");
+        Ok(())
+    });
+}
+
+/// The last pass was so long ago that Cloudflare is asked again.
+fn asked_long_ago(scene: &Scene<'_>) -> Result<()> {
+    let file = scene.file("state/cloudflare-renewal.json");
+    let mut record: Value = serde_json::from_slice(&fs::read(&file)?)?;
+    record["sites"][0]["asked"] = "2026-01-01T00:00:00Z".into();
+    Ok(fs::write(&file, record.to_string())?)
 }
 
 /// The roll in progress waits for the old certificate no longer.

@@ -2,6 +2,7 @@
 //! is deployed, and requests through every step.
 
 mod crashes;
+mod going_on;
 mod levels;
 mod of_fleet;
 mod refusals;

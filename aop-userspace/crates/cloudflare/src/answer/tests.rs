@@ -158,7 +158,14 @@ fn a_host_without_an_association_is_no_error() {
     }
     let gone = json!({"success": false, "errors": [{"code": 1430, "message": "not found"}]});
     assert_eq!(answered(&call, 404, &gone), Ok(Answer::Association(None)));
-    assert!(answered(&list(), 404, &gone).is_err_and(|error| error.is_gone()));
+    assert!(answered(&delete(), 404, &gone).is_err_and(|error| error.is_gone()));
+    // A list is not gone, and a page of a proxy does not tell that a host or a certificate is.
+    assert!(answered(&list(), 404, &gone).is_err_and(|error| !error.is_gone()));
+    let page = HttpAnswer { status: 404, retry_after: None, body: b"<html>".to_vec() };
+    for call in [&call, &delete(), &list()] {
+        let error = read(call, &page).expect_err("a page");
+        assert!(!error.is_gone() && error.to_string().contains("a proxy on the way"), "{error}");
+    }
 }
 
 #[test]
@@ -194,7 +201,7 @@ fn a_refusal_has_the_texts_of_the_api_and_the_cure() {
     assert!(matches!(answered(&list(), 200, &body), Err(ApiError::Refused { .. })));
     let page = HttpAnswer { status: 403, retry_after: None, body: b"<html>".to_vec() };
     let error = read(&list(), &page).expect_err("refused").to_string();
-    assert!(error.contains("(HTTP status 403): it gives no reason. The token"), "{error}");
+    assert!(error.contains("(HTTP status 403): it gives no reason. The answer has not"), "{error}");
 }
 
 #[test]

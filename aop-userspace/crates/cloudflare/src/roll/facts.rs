@@ -60,6 +60,12 @@ impl RollFacts {
             .filter(move |it| is_ours(it) && stays(it) && !record.dropped.contains(&it.id))
     }
 
+    /// An upload of ours that was to be deleted, and is still there: the deletion was lost.
+    pub(super) fn dropped(&self, record: &RollRecord) -> Option<CertificateId> {
+        let left = self.certificates.iter().map(|(_, it)| it).filter(|it| stays(it));
+        left.map(|it| &it.id).find(|id| record.dropped.contains(id)).cloned()
+    }
+
     /// The certificate with this identifier.
     pub(super) fn certificate(&self, id: &CertificateId) -> Option<&UploadedCertificate> {
         self.certificates.iter().map(|(_, it)| it).find(|it| it.id == *id)
@@ -82,11 +88,17 @@ impl RollFacts {
         here.filter(|it| is_target(record, it)).map(|it| it.last_seen).max()
     }
 
-    /// The number of hosts, this one among them, that saw the target at `since` or later.
-    pub(super) fn hosts_with_target(&self, record: &RollRecord, since: Timestamp) -> usize {
+    /// The number of hosts, this one among them, that saw the target at `since` or later. Of other
+    /// hosts only those whose report is of `reported` or later.
+    pub(super) fn hosts_with_target(
+        &self,
+        record: &RollRecord,
+        since: Timestamp,
+        reported: Timestamp,
+    ) -> usize {
         let sees = |report: &&RollReport| {
             let seen = of_report(record, report).filter(|it| is_target(record, it));
-            seen.map(|it| it.last_seen).max() >= Some(since)
+            report.at >= reported && seen.map(|it| it.last_seen).max() >= Some(since)
         };
         let here = usize::from(self.target_seen(record) >= Some(since));
         here + self.reports.iter().filter(sees).count()

@@ -3,11 +3,12 @@
 use std::{fs, path::Path};
 
 use aop_api::{DeploymentStatus, SeenIdentities};
-use aop_config::{ClientCa, Config, Host, HostPattern, SiteConfig};
+use aop_config::{Config, Host, HostPattern, SiteConfig};
 use aop_tls::{FileRole, SiteFiles};
 
 use super::{
     facts::{RollFacts, SiteTrust, stays},
+    global_certificate::refusal_of_global,
     record::{HostBefore, KnownCertificate, RollBefore, RollLeaf, RollRecord, RollTarget},
     report::RollReport,
     step::RollAction,
@@ -232,7 +233,9 @@ impl Client {
         // A list may lag behind; a question about one certificate does not.
         let replaced = record.before.certificates.iter().filter(|it| it.replaced);
         let known = replaced.map(|it| (it.level, &it.id));
-        for (level, id) in known.chain(record.level().zip(record.uploaded.as_ref())) {
+        let ours = record.uploaded.iter().chain(&record.dropped);
+        let ours = ours.filter_map(|id| Some((record.level()?, id)));
+        for (level, id) in known.chain(ours) {
             let now = self.certificate(zone, level, id)?;
             certificates.retain(|(_, it)| it.id != *id);
             certificates.extend(now.map(|it| (level, it)));
@@ -305,19 +308,6 @@ pub fn exact_hosts(site: &SiteConfig) -> Vec<Host> {
         HostPattern::Below(_) => None,
     });
     exact.collect()
-}
-
-/// Why `site` would refuse Cloudflare's global certificate.
-fn refusal_of_global(site: &SiteConfig) -> Option<String> {
-    let rules = &site.rules;
-    if !site.client_ca.contains(&ClientCa::CloudflareGlobal) {
-        return Some("client_ca does not have cloudflare-global".to_owned());
-    }
-    let own = !rules.san.is_empty() || !rules.pins.is_empty() || rules.key.is_some();
-    own.then(|| {
-        "its rules (require_san, spki_pins, require_key) are for a certificate of your own"
-            .to_owned()
-    })
 }
 
 /// The leaf of the record: from the file beside it, or as Cloudflare has it.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use aop_api::DeploymentStatus;
+use aop_config::Host;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +35,8 @@ pub struct RollRecord {
     pub announced: Option<Announced>,
     /// The identifier of the new leaf at Cloudflare.
     pub uploaded: Option<CertificateId>,
-    /// Uploads of ours that were deleted again: timed out, or doubled by a lost answer.
+    /// Uploads of ours that were deleted again, or are about to be: timed out, doubled by a lost
+    /// answer, or undone.
     pub dropped: Vec<CertificateId>,
     /// The number of uploads that ended as `deployment_timed_out`.
     pub timed_out: u32,
@@ -263,6 +265,17 @@ impl RollRecord {
     pub fn fail(&mut self, now: Timestamp, text: String) {
         self.failing_since.get_or_insert(now);
         self.last_error = Some(RollError { at: now, text });
+    }
+
+    /// Whether the roll leaves the association of `host` alone: the zone's certificate is renewed
+    /// for the other hosts.
+    pub(super) fn keeps_association(&self, host: &Host) -> bool {
+        self.target == RollTarget::Zone
+            && self
+                .before
+                .associations
+                .iter()
+                .any(|it| it.host == host.as_str() && it.enabled.is_some())
     }
 
     /// The level of the target; `None` for the global certificate.

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use aop_config::{Config, HostPattern, SiteConfig};
 use serde::Deserialize;
 
 use super::{record::RollRecord, report::RollReport};
@@ -78,6 +79,52 @@ impl RollRecord {
             Err(error) => Err(RollRecordError::Unusable { file, error }),
             Ok(text) => Self::parse(file, &text).map(Some),
         }
+    }
+
+    /// The roll in progress of `site`: under its name or, if that was changed meanwhile, the one of
+    /// a name that no site has, with one of its hosts.
+    ///
+    /// # Errors
+    /// The record of its name cannot be read, is damaged, or of another version.
+    pub fn running(
+        state: &Path,
+        config: &Config,
+        site: &SiteConfig,
+    ) -> Result<Option<Self>, RollRecordError> {
+        let own = Self::load(state, &site.name)?.filter(|it| !it.is_done());
+        if own.is_some() {
+            return Ok(own);
+        }
+        let hosts: Vec<String> = site.hosts.iter().map(HostPattern::to_string).collect();
+        let names = config.live.site_names();
+        let mut left = Self::load_all(state)?.into_iter().flatten();
+        Ok(left.find(|it| {
+            !it.is_done()
+                && !names.contains(&it.site)
+                && it.hosts.iter().any(|host| hosts.contains(host))
+        }))
+    }
+
+    /// Gives the record, and the files beside it, the name `site`. Reports of other hosts are
+    /// removed: they come again.
+    ///
+    /// # Errors
+    /// A file cannot be renamed.
+    pub fn rename(&mut self, state: &Path, site: &str) -> Result<(), RollRecordError> {
+        for extension in ["key", "csr", "pem"] {
+            let file = Self::file(state, &self.site, extension);
+            match fs::rename(&file, Self::file(state, site, extension)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(RollRecordError::Unusable { file, error });
+                }
+                Err(_) | Ok(()) => {}
+            }
+        }
+        let former = self.clone();
+        site.clone_into(&mut self.site);
+        self.store(state)?;
+        // What is left of the former name.
+        former.remove(state)
     }
 
     /// The records of all sites, by name. One that cannot be used does not hide the others.
@@ -160,6 +207,45 @@ mod tests {
 
     use super::*;
     use crate::{RollBefore, RollTarget};
+
+    #[test]
+    fn a_roll_is_found_after_the_name_of_its_site_was_changed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let state = dir.path().join("state");
+        let site = |hosts: &str| {
+            format!(
+                "[[site]]\nhosts = [{hosts}]\ncertificate = \"server.pem\"\nkey = \
+                 \"server.key\"\nupstream = \"http://127.0.0.1:8080\"\nclient_ca = \
+                 [\"pull-ca.pem\"]\n"
+            )
+        };
+        let config = |sites: &[&str]| {
+            let sites: String = sites.iter().map(|hosts| site(hosts)).collect();
+            let text = format!("[[listener]]\nbind = [\"0.0.0.0:443\"]\n{sites}");
+            Config::parse("aop.toml".as_ref(), &text).expect(&text)
+        };
+        let running = |config: &Config, at: usize| {
+            let site = &config.live.sites[at];
+            RollRecord::running(&state, config, site).expect("read").map(|it| it.site)
+        };
+        let mut begun = record("example.com");
+        begun.store(&state).expect("stored");
+        fs::write(RollRecord::file(&state, "example.com", "key"), "a key").expect("written");
+        let swapped = config(&["\"*.example.com\", \"example.com\"", "\"b.example\""]);
+        assert_eq!(running(&swapped, 0).as_deref(), Some("example.com"));
+        assert_eq!(running(&swapped, 1), None);
+        // The site of that name is there, and has another host.
+        let both = config(&["\"example.com\"", "\"*.example.com\""]);
+        assert_eq!(running(&both, 1), None);
+        begun.rename(&state, "*.example.com").expect("renamed");
+        assert_eq!(running(&swapped, 0).as_deref(), Some("*.example.com"));
+        let key = fs::read_to_string(RollRecord::file(&state, "*.example.com", "key"));
+        assert_eq!(key.expect("the key"), "a key");
+        assert!(RollRecord::load(&state, "example.com").expect("read").is_none());
+        begun.reach(crate::RollStep::Done, Timestamp::UNIX_EPOCH);
+        begun.store(&state).expect("stored");
+        assert_eq!(running(&swapped, 0), None);
+    }
 
     fn record(site: &str) -> RollRecord {
         let before = RollBefore {

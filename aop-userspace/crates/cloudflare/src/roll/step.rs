@@ -70,6 +70,12 @@ pub(super) fn stopped(why: impl Into<String>, cure: impl Into<String>) -> RollNe
     RollNext::Stopped { why: why.into(), cure: cure.into() }
 }
 
+/// A cure, with the other one as long as it is to be had.
+fn or_undo(record: &RollRecord, cure: &str) -> String {
+    let undo = if record.has_reached(RollStep::Settled) { "" } else { ", or `--undo`" };
+    format!("{cure}{undo}")
+}
+
 pub(super) fn wait(what: impl Into<String>, until: Option<Timestamp>) -> RollNext {
     RollNext::Wait { what: what.into(), until }
 }
@@ -82,7 +88,8 @@ pub fn next(
     list_lag: SignedDuration,
     now: Timestamp,
 ) -> RollNext {
-    if record.undo.is_some() {
+    // After that the old certificate is deleted, or about to be: there is nothing to go back to.
+    if record.undo.is_some() && !record.has_reached(RollStep::Settled) {
         return undo::next(record, facts, list_lag, now);
     }
     // The first part that has something to do decides.
@@ -133,7 +140,7 @@ fn trusted(record: &RollRecord, facts: &RollFacts) -> Option<RollNext> {
                 first.site,
                 first.refused.as_deref().unwrap_or_default()
             ),
-            "let it accept the certificate again and run this again, or `--undo`",
+            or_undo(record, "let it accept the certificate again and run this again"),
         )),
         (false, _) => {
             let sites = refusing.iter().map(|it| it.site.clone()).collect();
@@ -150,6 +157,9 @@ fn uploaded(
     now: Timestamp,
 ) -> Option<RollNext> {
     record.level()?;
+    if let Some(dropped) = facts.dropped(record) {
+        return Some(RollNext::Act(RollAction::Drop(dropped)));
+    }
     let ours: Vec<&UploadedCertificate> = facts.ours(record).collect();
     let known = ours.iter().copied().find(|it| Some(&it.id) == record.uploaded.as_ref());
     let active = ours.iter().copied().find(|it| it.status == DeploymentStatus::Active);
@@ -169,7 +179,7 @@ fn uploaded(
                  presents the one that was deployed last",
                 foreign.id
             ),
-            "delete it in the dashboard and run this again, or `--undo`",
+            or_undo(record, "delete it in the dashboard and run this again"),
         ));
     }
     reached(record, RollStep::Uploaded).or_else(|| match &kept.status {
@@ -201,7 +211,14 @@ fn not_there(record: &RollRecord, list_lag: SignedDuration, now: Timestamp) -> R
     match record.announced {
         _ if record.uploaded.is_some() => stopped(
             "the new certificate was deleted at Cloudflare, by hand or by another program",
-            "`--undo` brings back what was before; then begin a new roll",
+            match record.has_reached(RollStep::Settled) {
+                false => "`--undo` brings back what was before; then begin a new roll".to_owned(),
+                true => format!(
+                    "move the record of this roll away (cloudflare/{}.json in paths.state), and \
+                     begin a new roll: nothing more is deleted until then",
+                    record.site
+                ),
+            },
         ),
         Some(announced) if now < announced.at + list_lag => wait(
             "Cloudflare's list, to see whether the upload was made",
@@ -215,7 +232,7 @@ fn switched_on(record: &RollRecord, facts: &RollFacts) -> Option<RollNext> {
     let was_on = record.has_reached(RollStep::SwitchedOn);
     let by_hand = |what: &str| {
         let why = format!("{what}, by hand or by another program");
-        Some(stopped(why, "put it back and run this again, or `--undo`"))
+        Some(stopped(why, or_undo(record, "put it back and run this again")))
     };
     match record.target {
         RollTarget::Zone | RollTarget::BackToZone if !facts.zone_on => {
@@ -269,6 +286,9 @@ fn switched_on(record: &RollRecord, facts: &RollFacts) -> Option<RollNext> {
 fn association_changes(record: &RollRecord, facts: &RollFacts) -> Vec<AssociationChange> {
     let change = |(host, now): &(aop_config::Host, Option<crate::HostAssociation>)| {
         let now = now.as_ref().filter(|it| it.enabled.is_some());
+        if record.keeps_association(host) {
+            return None;
+        }
         let (certificate, enabled) = match record.target {
             RollTarget::Host => {
                 let ours = record.uploaded.clone()?;
@@ -304,7 +324,7 @@ fn seen(record: &RollRecord, facts: &RollFacts, now: Timestamp) -> Option<RollNe
         let what = format!("a pull with the new certificate at this host{old}");
         return Some(wait(what, None));
     }
-    let hosts = facts.hosts_with_target(record, since);
+    let hosts = facts.hosts_with_target(record, since, Timestamp::MIN);
     if hosts < record.wait_for as usize {
         let what =
             format!("{hosts} of {} hosts have seen it; `aop cloudflare report`", record.wait_for);
@@ -331,7 +351,7 @@ fn settled(record: &RollRecord, facts: &RollFacts, now: Timestamp) -> Option<Rol
         };
         return Some(wait(what, Some(until)));
     }
-    let late = facts.reports.iter().filter(|it| it.at >= until).count() + 1;
+    let late = facts.hosts_with_target(record, since(record)?, until);
     if late < record.wait_for as usize {
         let what = format!(
             "{late} of {} hosts have seen the old one no more; `aop cloudflare report`",

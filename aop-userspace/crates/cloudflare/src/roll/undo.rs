@@ -17,12 +17,6 @@ pub(super) fn next(
     list_lag: SignedDuration,
     now: Timestamp,
 ) -> RollNext {
-    if record.has_reached(RollStep::Settled) {
-        return stopped(
-            "the old certificate is deleted, or about to be: there is nothing to go back to",
-            "let the roll end, and begin a new one, or `aop cloudflare back`",
-        );
-    }
     associations(record, facts)
         .or_else(|| zone_switch(record, facts))
         .or_else(|| old_seen_again(record, facts, now))
@@ -50,6 +44,9 @@ fn change(
     host: &Host,
     now: Option<&HostAssociation>,
 ) -> Option<AssociationChange> {
+    if record.keeps_association(host) {
+        return None;
+    }
     let before = record.before.associations.iter().find(|it| it.host == host.as_str())?;
     let now = now.filter(|it| it.enabled.is_some());
     let is_ours = now.is_some_and(|it| Some(&it.certificate) == record.uploaded.as_ref());
@@ -67,15 +64,22 @@ fn change(
     Some(AssociationChange { host: host.clone(), certificate, enabled })
 }
 
+/// The switch of the zone, if the roll changes it. A change of another switch was made by hand, and
+/// stays.
 fn zone_switch(record: &RollRecord, facts: &RollFacts) -> Option<RollNext> {
     let on = record.before.zone_on;
-    (facts.zone_on != on).then_some(RollNext::Act(RollAction::SwitchZone(on)))
+    let changed = match record.target {
+        RollTarget::Zone | RollTarget::BackToZone => !on,
+        RollTarget::BackToGlobal => on,
+        RollTarget::Host => false,
+    };
+    (changed && facts.zone_on != on).then_some(RollNext::Act(RollAction::SwitchZone(on)))
 }
 
 /// The global certificate is switched off at the end, once something else is seen.
 fn global_switch(record: &RollRecord, facts: &RollFacts) -> Option<RollNext> {
-    let on = record.before.global_on;
-    (facts.global_on != on).then_some(RollNext::Act(RollAction::SwitchGlobal(on)))
+    let changed = record.target == RollTarget::BackToGlobal && !record.before.global_on;
+    (changed && facts.global_on).then_some(RollNext::Act(RollAction::SwitchGlobal(false)))
 }
 
 /// Whether ours was deployed beside old certificates of the zone. Then the old ones come back only
@@ -88,7 +92,8 @@ fn hides_old(record: &RollRecord) -> bool {
 fn old_seen_again(record: &RollRecord, facts: &RollFacts, now: Timestamp) -> Option<RollNext> {
     let presented = record.before.global_on
         || (record.before.zone_on && !record.before.certificates.is_empty())
-        || record.before.associations.iter().any(|it| it.enabled == Some(true));
+        || (record.target != RollTarget::Zone
+            && record.before.associations.iter().any(|it| it.enabled == Some(true)));
     if hides_old(record) || !presented {
         return None;
     }
@@ -106,8 +111,9 @@ fn ours(
 ) -> Option<RollNext> {
     // Without an upload of its own there is nothing to delete.
     let announced = record.announced?;
-    let Some(ours) = facts.ours(record).next() else {
-        let unclear = record.uploaded.is_none() && now < announced.at + list_lag;
+    let Some(ours) = facts.dropped(record).or(facts.ours(record).next().map(|it| it.id.clone()))
+    else {
+        let unclear = !announced.answered && now < announced.at + list_lag;
         let until = Some(announced.at + list_lag);
         return unclear
             .then(|| wait("Cloudflare's list, to see whether the upload was made", until));
@@ -126,5 +132,5 @@ fn ours(
             "upload the old one again; or run the roll to its end without `--undo`",
         ));
     }
-    Some(RollNext::Act(RollAction::Drop(ours.id.clone())))
+    Some(RollNext::Act(RollAction::Drop(ours)))
 }

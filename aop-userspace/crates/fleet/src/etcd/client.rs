@@ -94,8 +94,8 @@ impl EtcdClient {
         self.endpoints.get(self.at).map(ToString::to_string).unwrap_or_default()
     }
 
-    /// Reads the keys from `from` up to `end`, at most `limit`, in the state of `revision`; 0 is the
-    /// newest one of all members.
+    /// Reads the keys from `from` up to `end`, at most `limit`, in the state of `revision`; 0 is
+    /// the newest one of all members.
     pub(crate) async fn range(
         &mut self,
         from: &[u8],

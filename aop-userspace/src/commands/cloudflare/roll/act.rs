@@ -52,14 +52,19 @@ impl Roller {
                 let of_id = facts.certificates.iter().find(|(_, it)| it.id == *id);
                 let timed_out =
                     of_id.is_some_and(|(_, it)| it.status == DeploymentStatus::DeploymentTimedOut);
-                self.call(record, &action)?;
-                record.dropped.push(id.clone());
+                // Without this an upload that is gone would look as if somebody else had deleted
+                // it.
+                if !record.dropped.contains(id) {
+                    record.dropped.push(id.clone());
+                }
                 if record.uploaded.as_ref() == Some(id) {
                     record.uploaded = None;
                     // The list may still be without an upload only where an answer was lost.
                     record.announced = record.announced.filter(|_| record.undo.is_some());
                     record.timed_out += u32::from(timed_out);
                 }
+                record.store(&self.paths.state)?;
+                self.call(record, &action)?;
             }
             RollAction::SwitchGlobal(_)
             | RollAction::SwitchZone(_)

@@ -10,6 +10,7 @@ use aop_control::send_request;
 use jiff::Timestamp;
 
 use super::turns::{Current, Roller};
+use crate::arguments::ConfigFile;
 
 /// The most hosts that one certificate can have at Cloudflare.
 const MOST_HOSTS: usize = 100;
@@ -39,8 +40,9 @@ impl Wanted {
     }
 }
 
-/// The command that goes on with a roll.
-pub(super) fn command(record: &RollRecord) -> String {
+/// The command that goes on with a roll under the configuration `file`. Its other options are in
+/// the record.
+pub(super) fn command(record: &RollRecord, file: &ConfigFile) -> String {
     let verb = match (record.undo, record.target) {
         (Some(_), _) => "roll --undo",
         (None, RollTarget::Zone) => "roll --level zone",
@@ -48,15 +50,26 @@ pub(super) fn command(record: &RollRecord) -> String {
         (None, RollTarget::BackToZone) => "back --level zone",
         (None, RollTarget::BackToGlobal) => "back --level global",
     };
-    format!("aop cloudflare {verb} --site {}", record.site)
+    line(verb, record, file)
+}
+
+/// The command that takes a roll back.
+fn undo_command(record: &RollRecord, file: &ConfigFile) -> String {
+    line("roll --undo", record, file)
+}
+
+fn line(verb: &str, record: &RollRecord, file: &ConfigFile) -> String {
+    format!("aop cloudflare {verb} --site {}{}", record.site, file.option())
 }
 
 /// The way on after a failure that does not pass by itself.
-pub(super) fn cure(record: &RollRecord, error: &anyhow::Error) -> String {
+pub(super) fn cure(record: &RollRecord, error: &anyhow::Error, file: &ConfigFile) -> String {
     use RefusalCure::{BadCertificate, NotALeaf};
-    let undo = format!("aop cloudflare roll --undo --site {}", record.site);
+    let undo = undo_command(record, file);
     match error.downcast_ref() {
-        _ if record.undo.is_some() => "Correct that, and run the same command again".to_owned(),
+        _ if record.undo.is_some() || record.has_reached(RollStep::Settled) => {
+            "Correct that, and run the same command again".to_owned()
+        }
         Some(ApiError::Refused { cure: BadCertificate | NotALeaf, .. }) => format!(
             "The roll stays as it is, with this certificate: take it back with `{undo}`, and begin \
              another one with another certificate"
@@ -72,20 +85,42 @@ impl Roller {
     pub(super) fn begin(&mut self, wanted: Wanted) -> anyhow::Result<RollRecord> {
         let current = Current::read(&self.arguments.file.config)?;
         let site = current.site(&self.arguments.site)?;
-        let found = RollRecord::load(&self.paths.state, &site.name)?;
-        let mut record = match found.filter(|it| !it.is_done()) {
-            Some(record) => taken_up(record, wanted)?,
+        let mut record = match self.taken_over(&current, &site.name)? {
+            Some(record) => taken_up(record, wanted, &self.arguments.file)?,
             None if wanted == Wanted::Undo => {
                 bail!("{}: there is no roll under way, so there is nothing to undo", site.name)
             }
             None => self.new_record(&current, site, wanted)?,
         };
-        record.wait_for = self.arguments.wait_for;
-        record.settle_ms = u64::try_from(self.arguments.settle.as_millis()).unwrap_or(u64::MAX);
+        // A command that goes on with a roll need not repeat them.
+        if let Some(hosts) = self.arguments.wait_for {
+            record.wait_for = hosts;
+        }
+        if let Some(settle) = self.arguments.settle {
+            record.settle_ms = u64::try_from(settle.as_millis()).unwrap_or(u64::MAX);
+        }
         if !self.arguments.dry_run {
             record.store(&self.paths.state)?;
         }
         Ok(record)
+    }
+
+    /// The roll in progress of `site`, also if the site had another name when it began.
+    pub(super) fn taken_over(
+        &self,
+        current: &Current,
+        site: &str,
+    ) -> anyhow::Result<Option<RollRecord>> {
+        let site = current.site(site)?;
+        let mut found = RollRecord::running(&self.paths.state, &current.config, site)?;
+        if let Some(record) = found.as_mut().filter(|it| it.site != site.name) {
+            record.note(format!("the site was called {} when this roll began", record.site));
+            match self.arguments.dry_run {
+                true => record.site.clone_from(&site.name),
+                false => record.rename(&self.paths.state, &site.name)?,
+            }
+        }
+        Ok(found)
     }
 
     fn new_record(
@@ -102,13 +137,26 @@ impl Roller {
             ),
         };
         self.no_other_roll(site, &zone.id)?;
-        let before = self.client.before_roll(&zone.id, site)?;
+        let mut before = self.client.before_roll(&zone.id, site)?;
         let associated = before.associations.iter().any(|it| it.enabled.is_some());
+        let of_zone = before.associations.iter().any(|it| it.enabled.is_none())
+            || exact_hosts(site).len() < site.hosts.len();
         let target = target(wanted, associated);
+        if target == RollTarget::Zone {
+            // The hosts with a certificate of their own keep it.
+            before.certificates.retain(|it| it.level == CertificateLevel::Zone);
+        }
         let hosts = site.hosts.iter().map(HostPattern::to_string).collect();
         let mut record =
             RollRecord::new(site.name.clone(), hosts, (zone.id, zone.name), target, before);
-        check(&record, site, associated)?;
+        check(&record, site, associated, of_zone)?;
+        if record.target == RollTarget::Zone && associated {
+            record.note(format!(
+                "the hosts with a certificate of their own keep it ({}). To go back from it, take this \
+                 roll back, and run `aop cloudflare back --level zone`",
+                associated_hosts(&record)
+            ));
+        }
         self.choose_replaced(&mut record, current)?;
         let status: Status = send_request(&self.paths.runtime, Request::Status)
             .context("a roll needs the daemon, which sees what the edge presents")?;
@@ -134,7 +182,7 @@ impl Roller {
                 bail!(
                     "a roll of the site {} in the same zone is not at its end: run `{}` first",
                     other.site,
-                    command(&other)
+                    command(&other, &self.arguments.file)
                 );
             }
         }
@@ -180,6 +228,12 @@ impl Roller {
     }
 }
 
+/// The hosts that are associated with a certificate.
+fn associated_hosts(record: &RollRecord) -> String {
+    let hosts = record.before.associations.iter().filter(|it| it.enabled.is_some());
+    hosts.map(|it| it.host.as_str()).collect::<Vec<_>>().join(", ")
+}
+
 fn target(wanted: Wanted, associated: bool) -> RollTarget {
     match wanted {
         Wanted::Own if associated => RollTarget::Host,
@@ -190,12 +244,18 @@ fn target(wanted: Wanted, associated: bool) -> RollTarget {
     }
 }
 
-/// Whether this roll makes sense for what is there.
-fn check(record: &RollRecord, site: &SiteConfig, associated: bool) -> anyhow::Result<()> {
+/// Whether this roll makes sense for what is there: hosts that are `associated` with a certificate
+/// of their own, and hosts to which that of the zone is presented.
+fn check(
+    record: &RollRecord,
+    site: &SiteConfig,
+    associated: bool,
+    of_zone: bool,
+) -> anyhow::Result<()> {
     let name = &site.name;
     match record.target {
-        RollTarget::Zone if associated => bail!(
-            "hosts of the site {name} have a certificate of their own, which takes precedence over \
+        RollTarget::Zone if associated && !of_zone => bail!(
+            "all hosts of the site {name} have a certificate of their own, which takes precedence over \
              the zone's. Replace that one: `--level host`; or go back to the zone's: `aop \
              cloudflare back --level zone --site {name}`"
         ),
@@ -222,20 +282,34 @@ fn check(record: &RollRecord, site: &SiteConfig, associated: bool) -> anyhow::Re
 }
 
 /// A roll that is not at its end.
-fn taken_up(mut record: RollRecord, wanted: Wanted) -> anyhow::Result<RollRecord> {
+fn taken_up(
+    mut record: RollRecord,
+    wanted: Wanted,
+    file: &ConfigFile,
+) -> anyhow::Result<RollRecord> {
+    let is_settled = record.has_reached(RollStep::Settled);
+    if is_settled {
+        record.undo = None;
+    }
     if wanted == Wanted::Undo {
+        if is_settled {
+            bail!(
+                "the old certificate is deleted, or about to be: there is nothing to go back to. \
+                 Let the roll end: `{}`. Then begin a new one, or `aop cloudflare back`",
+                command(&record, file)
+            );
+        }
         record.undo.get_or_insert(Timestamp::now());
     } else if record.undo.is_some() || !wanted.is(record.target) {
         bail!(
             "another roll of the site {} is not at its end. Go on with it: `{}`{}",
             record.site,
-            command(&record),
+            command(&record, file),
             match record.undo {
-                Some(_) => String::new(),
-                None => format!(
-                    "; or take it back: `aop cloudflare roll --undo --site {}`",
-                    record.site
-                ),
+                None if !is_settled => {
+                    format!("; or take it back: `{}`", undo_command(&record, file))
+                }
+                Some(_) | None => String::new(),
             }
         );
     }

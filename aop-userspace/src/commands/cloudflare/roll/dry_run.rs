@@ -17,11 +17,25 @@ impl Roller {
         let planned = plan_of_roll(record.clone(), facts, Timestamp::now());
         let mut text = vec![format!("{}: this would be done; nothing is changed", record.site)];
         for then in &planned {
-            text.extend(told(&record, then, &api));
+            let makes = *then == RollNext::Act(RollAction::MakeLeaf);
+            text.extend(match makes && !self.issuing.can_sign(&current.config) {
+                true => no_key(&record),
+                false => told(&record, then, &api),
+            });
         }
         output::print(&lines(text))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The first step where the CA's key is on another host.
+fn no_key(record: &RollRecord) -> Vec<String> {
+    let text = format!(
+        "make a key and a request for {}; stop, until the CA on another host has signed it: \
+         `--certificate`",
+        record.hosts.join(", ")
+    );
+    hanging("  ", "    ", &text, 80)
 }
 
 fn told(record: &RollRecord, then: &RollNext, api: &str) -> Vec<String> {

@@ -27,6 +27,11 @@ impl Issuing {
         Self { ca: None, ca_key: None, certificate: None, days: 90, passphrase_file }
     }
 
+    /// Whether a leaf is there, or can be signed on this host.
+    pub(super) fn can_sign(&self, config: &Config) -> bool {
+        self.certificate.is_some() || self.ca_key(config).exists()
+    }
+
     fn ca(&self, config: &Config) -> PathBuf {
         self.ca.clone().unwrap_or_else(|| config.cloudflare.ca.clone())
     }
@@ -96,10 +101,11 @@ impl Roller {
                 ),
                 cure: format!(
                     "copy the request to the host of the CA, and run there: aop ca issue --csr {} \
-                     --ca CA.pem --out pull; then here: aop cloudflare roll --site {} \
+                     --ca CA.pem --out pull; then here: aop cloudflare roll --site {}{} \
                      --certificate pull.pem",
                     csr.file_name().unwrap_or_default().display(),
-                    record.site
+                    record.site,
+                    self.arguments.file.option()
                 ),
             }));
         };

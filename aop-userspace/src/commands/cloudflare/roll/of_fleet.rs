@@ -5,19 +5,30 @@ use std::time::Duration;
 use aop_api::{OriginReport, ReportedIdentity, SeenIdentities, SeenIdentity, SiteIdentities};
 use aop_cloudflare::RollReport;
 use aop_config::{FleetConfig, FleetName};
-use aop_fleet::{StoredFleet, own_name};
+use aop_fleet::{LEASE, StoredFleet, own_name};
 use jiff::Timestamp;
 
 use crate::commands::fleet;
 
-/// A report may be this old: a host whose lease has not expired.
-const OLD: Duration = Duration::from_secs(30);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The reports of all other hosts that serve `site`.
 pub(super) fn reports(config: &FleetConfig, site: &str) -> anyhow::Result<Vec<RollReport>> {
     let own = own_name(config).map_err(anyhow::Error::msg)?;
     let stored = fleet::connect_to(config)?.hosts()?;
     Ok(of_others(&stored, &own, site, Timestamp::now()))
+}
+
+/// The number of hosts that got a pull for `site` in the last day, this one among them: a renewal
+/// waits for them.
+pub(super) fn hosts_with_pulls(config: &FleetConfig, site: &str) -> anyhow::Result<u32> {
+    let since = Timestamp::now() - DAY;
+    let has_pulls = |report: &RollReport| {
+        let mut seen = report.seen.sites.iter().flat_map(|site| &site.identities);
+        seen.any(|it| it.last_seen >= since)
+    };
+    let others = reports(config, site)?.iter().filter(|it| has_pulls(it)).count();
+    Ok(1 + u32::try_from(others)?)
 }
 
 fn of_others(
@@ -37,8 +48,8 @@ fn of_host(report: &OriginReport, site: &str, read_at: Timestamp) -> Option<Roll
     let of_site = SiteIdentities { site: site.to_owned(), identities, forgotten: 0 };
     Some(RollReport {
         host: report.name.clone(),
-        // The clock of the host may be ahead of the one here.
-        at: report.at.min(read_at - OLD),
+        // The clock of the host may be ahead of the one here, and its report as old as its lease.
+        at: report.at.min(read_at - LEASE),
         seen: SeenIdentities { sites: vec![of_site] },
     })
 }
@@ -104,7 +115,7 @@ mod tests {
         assert_eq!(
             moments,
             [
-                ("ahead", "2026-11-30T11:59:30Z".to_owned()),
+                ("ahead", "2026-11-30T11:59:20Z".to_owned()),
                 ("late", "2026-11-30T11:50:00Z".to_owned())
             ]
         );

@@ -11,21 +11,37 @@ use crate::output::{self, Colours, date, hanging, lines};
 
 const COLUMNS: usize = 80;
 
-/// The lines on standard output; none where a document is wanted.
+/// The lines on standard output.
 pub(super) struct Screen {
-    quiet: bool,
+    form: ScreenForm,
     colours: Colours,
     /// The last thing that was waited for: it is printed once.
     waits: Option<String>,
 }
 
+/// The form of the output.
+pub(super) enum ScreenForm {
+    /// Lines for a terminal.
+    Terminal,
+    /// A line for each event of this site, for the log of a service.
+    Log(String),
+    /// Nothing: a document follows.
+    Nothing,
+}
+
 impl Screen {
-    pub(super) fn new(quiet: bool) -> Self {
-        Self { quiet, colours: Colours::of_stdout(), waits: None }
+    pub(super) fn new(form: ScreenForm) -> Self {
+        Self { form, colours: Colours::of_stdout(), waits: None }
     }
 
     fn print(&self, first: &str, rest: &str, text: &str) -> anyhow::Result<()> {
-        if self.quiet { Ok(()) } else { output::print(&lines(hanging(first, rest, text, COLUMNS))) }
+        match &self.form {
+            ScreenForm::Terminal => output::print(&lines(hanging(first, rest, text, COLUMNS))),
+            ScreenForm::Log(site) => {
+                output::print(&format!("{site}: {}{text}\n", first.trim_start()))
+            }
+            ScreenForm::Nothing => Ok(()),
+        }
     }
 
     pub(super) fn head(&self, record: &RollRecord) -> anyhow::Result<()> {
@@ -51,12 +67,15 @@ impl Screen {
 
     fn step(&self, record: &RollRecord, step: RollStep, at: Timestamp) -> anyhow::Result<()> {
         let number = RollStep::ALL.iter().position(|it| *it == step).unwrap_or_default() + 1;
-        let first = format!(
-            "  [{number}/{}] {} {:<12} ",
-            RollStep::ALL.len(),
-            at.strftime("%H:%M:%S"),
-            step.name()
-        );
+        let first = match self.form {
+            ScreenForm::Log(_) => format!("{}: ", step.name()),
+            ScreenForm::Terminal | ScreenForm::Nothing => format!(
+                "  [{number}/{}] {} {:<12} ",
+                RollStep::ALL.len(),
+                at.strftime("%H:%M:%S"),
+                step.name()
+            ),
+        };
         self.print(&first, &" ".repeat(29), &self::said(record, step))
     }
 
@@ -103,7 +122,10 @@ impl Screen {
             (RollState::Waiting | RollState::Stopped | RollState::Unknown(_), None) => self.print(
                 "  ",
                 "    ",
-                &format!("not at its end; nothing is lost. Go on with it: `{}`", command(record)),
+                &format!(
+                    "not at its end; nothing is lost. Go on with it: `{}`",
+                    command(record, &arguments.file)
+                ),
             ),
         }
     }

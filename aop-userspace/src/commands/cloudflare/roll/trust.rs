@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context;
 use aop_api::{ReloadOutcome, ReloadResult, Request};
 use aop_cloudflare::{LeafFacts, RollNext, RollRecord, RollTarget};
-use aop_config::{Config, with_client_ca};
+use aop_config::{Config, FleetConfig, with_client_ca};
 use aop_control::send_request;
 
 use super::turns::{Current, Roller};
@@ -20,7 +20,7 @@ impl Roller {
     /// Lets `sites` accept the target. `Some`: it cannot, and why.
     pub(super) fn trust(
         &mut self,
-        record: &RollRecord,
+        record: &mut RollRecord,
         current: &Current,
         sites: &[String],
     ) -> anyhow::Result<Option<RollNext>> {
@@ -35,6 +35,11 @@ impl Roller {
             (_, Some(ca)) => ca.display().to_string(),
             (_, None) => return Ok(Some(no_ca(sites))),
         };
+        if self.unattended
+            && let Some(fleet) = &current.config.live.fleet
+        {
+            return Ok(Some(other_origins(fleet, &ca, sites)));
+        }
         let file = &self.arguments.file.config.clone();
         let mut text = current.text.clone();
         for site in sites {
@@ -60,11 +65,10 @@ impl Roller {
         if let Err(error) = replace(&path, new.text.as_bytes()) {
             return Ok(Some(by_hand(&format!("the file cannot be changed ({error})"))));
         }
-        self.screen.note(&format!(
-            "{}: added {ca:?} to client_ca of {}",
-            path.display(),
-            sites.join(", ")
-        ))?;
+        let added =
+            format!("{}: added {ca:?} to client_ca of {}", path.display(), sites.join(", "));
+        self.screen.note(&added)?;
+        record.note(added);
         if let Err(why) = self.reload()? {
             replace(&path, current.text.as_bytes()).context(
                 "the daemon refuses the new configuration, and the old one cannot be put back",
@@ -120,6 +124,19 @@ fn refused_by_daemon(why: &str) -> RollNext {
     }
 }
 
+/// The other origins of the zone might not accept the new leaf, and nobody looks on.
+fn other_origins(fleet: &FleetConfig, ca: &str, sites: &[String]) -> RollNext {
+    RollNext::Stopped {
+        why: format!(
+            "client_ca of {} does not have {ca:?}, and other hosts of the fleet {} may lack it too: \
+             they would refuse the new certificate",
+            sites.join(", "),
+            fleet.prefix
+        ),
+        cure: "add it on every host, and reload (`aop fleet reload`); the next pass goes on".into(),
+    }
+}
+
 fn no_ca(sites: &[String]) -> RollNext {
     RollNext::Stopped {
         why: format!("{}: this certificate is not accepted here", sites.join(", ")),
@@ -136,7 +153,10 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
         let mut file = File::options().write(true).create_new(true).open(&temporary)?;
         file.write_all(text)?;
         file.set_permissions(before.permissions())?;
-        fchown(&file, Some(before.uid()), Some(before.gid()))?;
+        let made = file.metadata()?;
+        if (made.uid(), made.gid()) != (before.uid(), before.gid()) {
+            fchown(&file, Some(before.uid()), Some(before.gid()))?;
+        }
         file.sync_all()?;
         fs::rename(&temporary, path)?;
         File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()

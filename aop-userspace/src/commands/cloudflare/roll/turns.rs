@@ -23,7 +23,7 @@ use super::{
     begin::{self, Wanted},
     leaf::Issuing,
     of_fleet,
-    page::Screen,
+    page::{Screen, ScreenForm},
 };
 use crate::output::error_chain;
 
@@ -48,6 +48,8 @@ pub(super) struct Roller {
     pub(super) paths: Paths,
     pub(super) client: Client,
     pub(super) screen: Screen,
+    /// Whether nobody looks on: a pass of `aop cloudflare renew`.
+    pub(super) unattended: bool,
     begun: Instant,
     _lock: Option<File>,
 }
@@ -87,7 +89,11 @@ impl Current {
 }
 
 impl Roller {
-    pub(super) fn open(arguments: CommonArguments, issuing: Issuing) -> anyhow::Result<Self> {
+    pub(super) fn open(
+        arguments: CommonArguments,
+        issuing: Issuing,
+        form: ScreenForm,
+    ) -> anyhow::Result<Self> {
         let current = Current::read(&arguments.file.config)?;
         current.site(&arguments.site)?;
         let paths = current.config.fixed.paths.clone();
@@ -96,8 +102,9 @@ impl Roller {
             false => Some(lock(&paths)?),
         };
         let client = client(&current.config)?;
-        let screen = Screen::new(arguments.output.json);
-        Ok(Self { arguments, issuing, paths, client, screen, begun: Instant::now(), _lock: lock })
+        let (screen, begun) = (Screen::new(form), Instant::now());
+        let unattended = false;
+        Ok(Self { arguments, issuing, paths, client, screen, unattended, begun, _lock: lock })
     }
 
     pub(super) fn run(mut self, wanted: Wanted) -> anyhow::Result<ExitCode> {
@@ -156,7 +163,11 @@ impl Roller {
                     let asked = passes(&error);
                     let text = match asked {
                         Some(_) => error_chain(&error),
-                        None => format!("{}. {}", error_chain(&error), begin::cure(record, &error)),
+                        None => format!(
+                            "{}. {}",
+                            error_chain(&error),
+                            begin::cure(record, &error, &self.arguments.file)
+                        ),
                     };
                     record.fail(now, text.clone());
                     record.store(&self.paths.state)?;

@@ -1,27 +1,27 @@
-//! A roll as `aop cloudflare renew` makes it: it prints nothing, and one that was begun by hand
-//! keeps what it was begun with.
+//! A roll as `aop cloudflare renew` makes it: it prints a line for each event, and one that was
+//! begun by hand keeps what it was begun with.
 
 use std::{path::Path, time::Duration};
 
 use anyhow::Context;
 use aop_api::RollState;
 use aop_cloudflare::{CertificateLevel, RollRecord};
-use aop_config::Config;
 use jiff::Timestamp;
 
 use super::{
     CommonArguments,
     begin::Wanted,
     leaf::Issuing,
-    turns::{Ended, LOCK, Roller},
+    of_fleet,
+    page::ScreenForm,
+    turns::{Current, Ended, LOCK, Roller},
 };
 use crate::{
     arguments::{ConfigFile, Output},
     output::error_chain,
 };
 
-/// As the options of `aop cloudflare roll` have it.
-const SETTLE: Duration = Duration::from_secs(600);
+/// As the option of `aop cloudflare roll` has it.
 const LIST_LAG: Duration = Duration::from_secs(60);
 
 /// The end of a run of a roll.
@@ -46,39 +46,53 @@ pub(in crate::commands::cloudflare) fn run_unattended(
     site: &str,
     begin: Option<CertificateLevel>,
     wait: Duration,
+    json: bool,
 ) -> anyhow::Result<UnattendedRoll> {
-    let state = Config::paths(file)?.state;
     let arguments = CommonArguments {
         file: ConfigFile { config: file.to_owned() },
         site: site.to_owned(),
-        wait_for: 1,
+        wait_for: None,
         wait,
-        settle: SETTLE,
+        settle: None,
         list_lag: LIST_LAG,
         dry_run: false,
-        output: Output { json: true },
+        output: Output { json },
     };
-    let mut roller = match Roller::open(arguments, Issuing::configured()) {
+    let form = if json { ScreenForm::Nothing } else { ScreenForm::Log(site.to_owned()) };
+    let mut roller = match Roller::open(arguments, Issuing::configured(), form) {
         Ok(roller) => roller,
         Err(error) => {
-            if let Some(mut record) = running(&state, site)? {
+            let current = Current::read(file)?;
+            let state = &current.config.fixed.paths.state;
+            if let Some(mut record) =
+                RollRecord::running(state, &current.config, current.site(site)?)?
+            {
                 record.fail(Timestamp::now(), error_chain(&error));
-                record.store(&state)?;
+                record.store(state)?;
             }
             return Err(error);
         }
     };
-    let mut record = match (running(&state, site)?, begin) {
+    roller.unattended = true;
+    let current = Current::read(file)?;
+    let mut record = match (roller.taken_over(&current, site)?, begin) {
         (Some(record), _) => record,
-        (None, level) => roller.begin(match level.context("this roll is over already")? {
-            CertificateLevel::Zone => Wanted::Zone,
-            CertificateLevel::Host => Wanted::Host,
-        })?,
+        (None, level) => {
+            let level = level.context("this roll is over already")?;
+            if let Some(fleet) = &current.config.live.fleet {
+                let hosts = of_fleet::hosts_with_pulls(fleet, site)
+                    .context("the other hosts that a renewal waits for cannot be asked")?;
+                roller.arguments.wait_for = Some(hosts);
+            }
+            roller.begin(match level {
+                CertificateLevel::Zone => Wanted::Zone,
+                CertificateLevel::Host => Wanted::Host,
+            })?
+        }
     };
     let Ended { state, waits_for, stopped } = roller.turns(&mut record)?;
+    if matches!(state, RollState::Done | RollState::Undone) {
+        record.notes.iter().try_for_each(|note| roller.screen.note(note))?;
+    }
     Ok(UnattendedRoll { record, state, waits_for, stopped })
-}
-
-fn running(state: &Path, site: &str) -> anyhow::Result<Option<RollRecord>> {
-    Ok(RollRecord::load(state, site)?.filter(|it| !it.is_done()))
 }

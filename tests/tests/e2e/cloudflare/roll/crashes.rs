@@ -93,7 +93,7 @@ const UNDO: &[&str] = &["--undo"];
 const OF_TWO: &[&str] = &["--wait-for", "2", "--wait", "2s"];
 const SEEN: &str = "1 of 2 hosts";
 
-const TABLE: [Row; 7] = [
+const TABLE: [Row; 8] = [
     Row {
         name: "a roll of the zone",
         begin: |scene| scene.reset(),
@@ -132,6 +132,19 @@ const TABLE: [Row; 7] = [
             Step::new("roll", UNDO, &[ASSOCIATE, DELETE]),
         ],
         is_right: is_of_host,
+    },
+    Row {
+        name: "deployments that time out",
+        begin: |scene| {
+            scene.reset()?;
+            scene.api.edit(|state| state.deployments_time_out = true);
+            Ok(())
+        },
+        steps: &[
+            Step::new("roll", &[], &[DELETE]).until("deployment_timed_out"),
+            Step::new("roll", UNDO, &[DELETE]),
+        ],
+        is_right: is_as_before,
     },
     // Nobody here has the key of Cloudflare's global certificate: it never arrives.
     Row {

@@ -107,8 +107,13 @@ fn bad_input_is_named_with_its_cure() {
         ] {
             scene.reset()?;
             scene.api.plan(PlannedFault::next(Fault::Refuse(400, code, text)).on("POST", ""));
-            let undo =
-                "take it back with `aop cloudflare roll --undo --site example.com`, and begin";
+            let file = scene.stage.daemon.config_path();
+            let undo = format!(
+                "take it back with `aop cloudflare roll --undo --site example.com --config {}`, \
+                 and begin",
+                file.display()
+            );
+            let undo = undo.as_str();
             fails(scene, &[], &[text, cure, undo])?;
             let kept = scene.record()?["last_error"]["text"].as_str().map(str::to_owned);
             ensure!(kept.is_some_and(|it| it.contains(undo)), "{}", scene.record()?);

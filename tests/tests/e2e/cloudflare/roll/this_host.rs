@@ -115,7 +115,7 @@ fn a_clock_that_was_ahead_delays_no_roll_and_its_leaves_are_valid_elsewhere() {
             .try_for_each(|step| ahead(&mut step["at"]))?;
         fs::write(scene.records().join("example.com.json"), record.to_string())?;
         let begun = Instant::now();
-        let (done, _) = scene.under_load(|| scene.roll(&[]))?;
+        let (done, _) = scene.under_load(|| scene.roll(&["--wait-for", "1"]))?;
         done.success().with_context(|| format!("after {:?}", begun.elapsed()))?;
         scene.is_rolled()?;
         // The clock of another origin may be behind by an hour: it accepts this leaf all the same.

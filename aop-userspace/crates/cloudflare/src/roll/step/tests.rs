@@ -1,10 +1,14 @@
-use aop_api::{DeploymentStatus, IdentityLevel, SeenIdentity, SslMode};
+mod undo;
+
+use aop_api::{
+    DeploymentStatus, IdentityLevel, SeenIdentities, SeenIdentity, SiteIdentities, SslMode,
+};
 use aop_config::Host;
 
 use super::*;
 use crate::{
     Announced, HostAssociation, HostBefore, KnownCertificate, LeafFacts, RollBefore, RollLeaf,
-    SiteTrust, plan_of_roll as plan,
+    RollReport, SiteTrust, plan_of_roll as plan,
 };
 
 const LAG: SignedDuration = SignedDuration::from_secs(60);
@@ -180,7 +184,10 @@ fn an_upload_without_an_answer_is_looked_for_before_it_is_made_again() {
     let double = certificate("double", "new", DeploymentStatus::Initializing);
     facts.certificates.insert(0, (CertificateLevel::Zone, double));
     acts(&record, &facts, 1, RollAction::Drop(id("double")));
+    // The record says so before the call; whether it was made, the facts tell.
     record.dropped.push(id("double"));
+    acts(&record, &facts, 1, RollAction::Drop(id("double")));
+    facts.certificates[0].1.status = DeploymentStatus::PendingDeletion;
     assert_eq!(next(&record, &facts, LAG, at(1)), RollNext::Found(id("ours")));
 }
 
@@ -194,6 +201,12 @@ fn a_deployment_that_times_out_is_dropped_and_at_the_fourth_time_told() {
     }
     record.timed_out = 3;
     stops(&record, &facts, "deployment_timed_out");
+    // The deletion of one was written down, and its answer was lost.
+    (record.uploaded, record.announced) = (None, None);
+    record.dropped.push(id("ours"));
+    acts(&record, &facts, 1, RollAction::Drop(id("ours")));
+    facts.certificates.pop();
+    acts(&record, &facts, 1, RollAction::Upload);
 }
 
 #[test]
@@ -261,28 +274,53 @@ fn what_is_done_by_hand_meanwhile_stops_the_roll() {
 }
 
 #[test]
-fn undo_leaves_what_was_before_at_each_step_and_ends_where_the_old_is_deleted() {
-    for target in
-        [RollTarget::Zone, RollTarget::Host, RollTarget::BackToZone, RollTarget::BackToGlobal]
-    {
-        let (record, facts) = begun(target);
-        let whole = plan(record.clone(), facts.clone(), at(0)).len();
-        // The plan of an undo begins where a plan was cut; its own plan says that it ends.
-        let mut undone = record;
-        undone.undo = Some(at(0));
-        let planned = plan(undone, facts, at(0));
-        assert_eq!(planned, [RollNext::Undone], "{target:?} of {whole}");
-    }
-    let (mut record, facts) = active();
+fn a_roll_of_the_zone_leaves_hosts_with_a_certificate_of_their_own_alone() {
+    let (record, facts) = begun(RollTarget::Zone);
+    let own: Host = "own.example.com".parse().expect("a host");
+    let association = HostAssociation {
+        certificate: id("of-host"),
+        status: DeploymentStatus::Active,
+        certificate_status: None,
+        enabled: Some(true),
+        expires_on: None,
+    };
+    let before =
+        HostBefore { host: own.to_string(), certificate: Some(id("of-host")), enabled: Some(true) };
+    let (mut record, mut facts) = (record, facts);
+    record.before.associations.push(before);
+    facts.associations.push((own, Some(association)));
+    let planned = plan(record.clone(), facts.clone(), at(0));
+    assert_eq!(planned.last(), Some(&RollNext::Done), "{planned:?}");
+    let associates = |it: &RollNext| matches!(it, RollNext::Act(RollAction::Associate(_)));
+    assert!(!planned.iter().any(associates), "{planned:?}");
     record.undo = Some(at(1));
-    let planned = plan(record.clone(), facts.clone(), at(1));
-    assert_eq!(planned, [RollNext::Act(RollAction::Drop(id("ours"))), RollNext::Undone]);
-    // Without the old one, ours is all that is presented.
-    let mut alone = facts.clone();
-    alone.certificates.remove(0);
-    stops(&record, &alone, "is no longer active");
-    record.reach(RollStep::Settled, at(1));
-    stops(&record, &facts, "nothing to go back to");
+    facts.associations[1].1 = None;
+    assert_eq!(next(&record, &facts, LAG, at(1)), RollNext::Undone);
+}
+
+#[test]
+fn a_host_that_never_saw_the_new_one_does_not_tell_that_the_old_one_is_gone() {
+    let (mut record, mut facts) = active();
+    record.wait_for = 2;
+    for step in [RollStep::SwitchedOn, RollStep::Seen] {
+        record.reach(step, at(10));
+    }
+    facts.identities = vec![seen("new", 10)];
+    let report = |host: &str, second, names: &[&str]| RollReport {
+        host: host.to_owned(),
+        at: at(second),
+        seen: SeenIdentities {
+            sites: vec![SiteIdentities {
+                site: "example.com".to_owned(),
+                identities: names.iter().map(|name| seen(name, second)).collect(),
+                forgotten: 0,
+            }],
+        },
+    };
+    facts.reports = vec![report("web2", 20, &["new"]), report("web9", 700, &[])];
+    waits(&record, &facts, 700, "1 of 2 hosts have seen the old one no more");
+    facts.reports[0] = report("web2", 700, &["new"]);
+    assert_eq!(next(&record, &facts, LAG, at(700)), RollNext::Reached(RollStep::Settled));
 }
 
 #[test]
