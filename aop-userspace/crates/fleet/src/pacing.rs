@@ -12,8 +12,8 @@ const PERIOD: Duration = Duration::from_secs(10);
 /// The time until the next attempt, while etcd is away.
 const RETRY: Duration = Duration::from_secs(3);
 /// An attempt that failed after this time may have met a crowd: so many hosts at once that etcd
-/// answers none of them in time.
-const SLOW: Duration = Duration::from_secs(2);
+/// answers none of them in time. After a second etcd itself says that it lags behind.
+const SLOW: Duration = Duration::from_millis(900);
 /// The longest time by which a host stays away from a crowd.
 const MAX_AWAY: Duration = Duration::from_secs(20);
 /// The same where attempts fail at once: etcd is down, or says that it has too much to do.
