@@ -136,7 +136,7 @@ impl Roller {
                 site.name
             ),
         };
-        self.no_other_roll(site, &zone.id)?;
+        self.no_other_roll(current, site, &zone.id)?;
         let mut before = self.client.before_roll(&zone.id, site)?;
         let associated = before.associations.iter().any(|it| it.enabled.is_some());
         let of_zone = before.associations.iter().any(|it| it.enabled.is_none())
@@ -173,18 +173,24 @@ impl Roller {
     /// Two rolls of certificates of one zone would delete each other's.
     fn no_other_roll(
         &self,
+        current: &Current,
         site: &SiteConfig,
         zone: &aop_cloudflare::ZoneId,
     ) -> anyhow::Result<()> {
         for other in RollRecord::load_all(&self.paths.state)? {
             let other = other?;
-            if other.site != site.name && other.zone == *zone && !other.is_done() {
-                bail!(
-                    "a roll of the site {} in the same zone is not at its end: run `{}` first",
-                    other.site,
-                    command(&other, &self.arguments.file)
-                );
+            if other.site == site.name || other.zone != *zone || other.is_done() {
+                continue;
             }
+            let cure = match current.config.live.site(&other.site) {
+                Some(_) => format!("run `{}` first", command(&other, &self.arguments.file)),
+                None => format!(
+                    "no site has that host any more. Look at `aop cloudflare status`, and move {} \
+                     away",
+                    RollRecord::file(&self.paths.state, &other.site, "json").display()
+                ),
+            };
+            bail!("a roll of the site {} in the same zone is not at its end: {cure}", other.site);
         }
         Ok(())
     }
