@@ -5,12 +5,13 @@ mod forget;
 mod identities;
 mod key;
 mod order;
+mod orderer;
 mod orders;
 mod page;
+mod progress_line;
 mod selection;
 mod status;
 mod table;
-mod wave_watch;
 
 use std::{fmt, process::ExitCode};
 

@@ -31,6 +31,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 mod view;
+mod wave_watch;
 mod waves;
 mod whole_fleet;
 
@@ -48,7 +49,8 @@ pub use publisher::LEASE;
 pub use session::EtcdSession;
 pub use summary::{ReportFacts, host_report};
 pub use view::{HostFilter, StoredFleet, fleet_report, report_of_host};
-pub use waves::{PlannedWave, SeenHost, TAKES_AT_MOST, WaveProgress, WaveSizes};
+pub use wave_watch::{WaveProgress, WaveWatch};
+pub use waves::{PlannedWave, WaveSizes};
 
 /// The longest report, in bytes of JSON. etcd keeps every version of it until it is compacted.
 pub const MAX_REPORT: usize = 16 * 1024;

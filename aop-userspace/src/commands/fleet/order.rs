@@ -12,8 +12,8 @@ use clap::Args;
 use ipnet::IpNet;
 
 use super::{
+    orderer::Orderer,
     selection::{MeantHosts, Ordering, meant},
-    wave_watch::Orderer,
 };
 use crate::{
     arguments::duration,

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, IsTerminal, Write},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -11,12 +10,13 @@ use anyhow::bail;
 use aop_api::{Order, OrderedHosts, OrderedWave, OriginReport, Request, StoppedHost};
 use aop_config::{FleetConfig, FleetName, OperatorKey};
 use aop_fleet::{
-    FleetClient, SeenHost, StoredFleet, WaveProgress,
+    FleetClient, WaveProgress, WaveWatch,
     orders::{MAX_AHEAD, OperatorSecret, SignedOrder},
 };
 use aop_types::shorten;
 use jiff::{SignedDuration, Timestamp};
 
+use super::progress_line::ProgressLine;
 use crate::{
     arguments::ConfigFile,
     output::{count, terminal_columns},
@@ -24,9 +24,6 @@ use crate::{
 
 /// The time between two readings of the hosts.
 const POLL: Duration = Duration::from_secs(2);
-/// The time that a host may be missing before it counts as silent: after etcd was away, hosts need
-/// a moment to report again.
-const MISSING: Duration = Duration::from_secs(20);
 /// The time that etcd may be away before the watching ends.
 const ETCD_AWAY: Duration = Duration::from_secs(300);
 /// Attempts to find a free number.
@@ -94,7 +91,7 @@ impl Orderer {
         hosts: &BTreeMap<FleetName, OriginReport>,
         quiet: bool,
     ) -> anyhow::Result<OrderedWave> {
-        let mut watch = Watch::of(hosts);
+        let mut watch = WaveWatch::begin(&order, hosts, Instant::now());
         let mut line = ProgressLine::new(quiet);
         let mut etcd_seen = Instant::now();
         let mut told: Vec<FleetName> = Vec::new();
@@ -103,7 +100,7 @@ impl Orderer {
             match self.client.hosts() {
                 Ok(stored) => {
                     etcd_seen = Instant::now();
-                    watch.read(&stored);
+                    watch.read(&stored, Instant::now());
                 }
                 Err(error) if etcd_seen.elapsed() > ETCD_AWAY => bail!(
                     "etcd was away for {} s: {error}. No further wave was ordered, and a host \
@@ -111,6 +108,7 @@ impl Orderer {
                     ETCD_AWAY.as_secs()
                 ),
                 Err(error) => {
+                    watch.etcd_is_away(Instant::now());
                     line.show(&format!("etcd is away: {error}"));
                     if let Ok((client, _)) = super::connect(&self.file) {
                         self.client = client;
@@ -118,19 +116,18 @@ impl Orderer {
                     continue;
                 }
             }
-            let seen = watch.seen();
-            let progress = WaveProgress::of(order.serial, order.issued, Timestamp::now(), &seen);
+            let progress = watch.progress();
             for (host, why) in progress.stops.iter().filter(|(host, _)| !told.contains(host)) {
                 line.end(&shorten(format!("  {host}: {why}"), terminal_columns()));
             }
             told = progress.stops.iter().map(|(host, _)| host.clone()).collect();
             line.show(&text(&progress, hosts.len()));
-            if progress.is_over() {
+            if progress.open() == 0 {
                 line.end(&text(&progress, hosts.len()));
                 return Ok(OrderedWave {
                     order,
                     lasting: progress.lasting,
-                    open: progress.asked + progress.waiting,
+                    open: 0,
                     stopped: progress.stops.into_iter().map(stopped).collect(),
                 });
             }
@@ -143,89 +140,15 @@ fn stopped((host, why): (FleetName, String)) -> StoppedHost {
 }
 
 fn text(progress: &WaveProgress, all: usize) -> String {
-    let WaveProgress { asked, waiting, lasting, stops } = progress;
+    let WaveProgress { asked, begun, waiting, lasting, stops } = progress;
     let parts = [
         (*lasting, "done"),
         (*waiting, "waiting for a confirmation"),
+        (*begun, "carrying it out"),
         (*asked, "not taken yet"),
         (stops.len(), "stopped"),
     ];
     let parts = parts.into_iter().filter(|(number, _)| *number > 0);
     let parts: Vec<_> = parts.map(|(number, what)| format!("{number} {what}")).collect();
     format!("  {}: {}", count(all, "host"), parts.join(", "))
-}
-
-/// The hosts of a wave, as they were last seen.
-struct Watch(BTreeMap<FleetName, WatchedHost>);
-
-struct WatchedHost {
-    /// The instance that reported when the order was given.
-    instance: String,
-    last: SeenHost,
-    at: Instant,
-}
-
-impl Watch {
-    fn of(hosts: &BTreeMap<FleetName, OriginReport>) -> Self {
-        let watched = |report: &OriginReport| WatchedHost {
-            instance: report.instance.clone(),
-            last: SeenHost { orders: report.orders.clone(), doubt: None },
-            at: Instant::now(),
-        };
-        Self(hosts.iter().map(|(name, report)| (name.clone(), watched(report))).collect())
-    }
-
-    fn read(&mut self, fleet: &StoredFleet) {
-        for (name, host) in &mut self.0 {
-            if let Some(Some(report)) = fleet.reports.get(name) {
-                let other = (report.instance != host.instance)
-                    .then(|| "another host reports under its name now".to_owned());
-                let doubt = fleet.doubt(name).or(other);
-                host.last = SeenHost { orders: report.orders.clone(), doubt };
-                host.at = Instant::now();
-            }
-        }
-    }
-
-    fn seen(&self) -> BTreeMap<FleetName, Option<SeenHost>> {
-        let now = |host: &WatchedHost| (host.at.elapsed() < MISSING).then(|| host.last.clone());
-        self.0.iter().map(|(name, host)| (name.clone(), now(host))).collect()
-    }
-}
-
-/// Progress on standard error: one line that changes on a terminal, and one for each change
-/// elsewhere.
-struct ProgressLine {
-    quiet: bool,
-    terminal: bool,
-    last: String,
-}
-
-impl ProgressLine {
-    fn new(quiet: bool) -> Self {
-        Self { quiet, terminal: io::stderr().is_terminal(), last: String::new() }
-    }
-
-    fn show(&mut self, text: &str) {
-        if self.quiet || self.last == text {
-            return;
-        }
-        self.last = text.to_owned();
-        if self.terminal {
-            eprint!("\r\x1b[K{text}");
-            io::stderr().flush().ok();
-        } else {
-            eprintln!("{text}");
-        }
-    }
-
-    /// Leaves `text` as a line.
-    fn end(&mut self, text: &str) {
-        if self.quiet || (!self.terminal && self.last == text) {
-            return;
-        }
-        let back = if self.terminal { "\r\x1b[K" } else { "" };
-        eprintln!("{back}{text}");
-        self.last.clear();
-    }
 }
