@@ -2,14 +2,18 @@
 //! work on the workstation of an operator, with `[fleet]` alone in a file.
 
 mod forget;
+mod giving;
 mod identities;
 mod key;
 mod order;
+mod order_page;
 mod orderer;
 mod orders;
 mod page;
+mod patience;
 mod progress_line;
 mod selection;
+mod standing;
 mod status;
 mod table;
 

@@ -28,6 +28,14 @@ impl ProgressLine {
         }
     }
 
+    /// Removes what a terminal shows.
+    pub(super) fn clear(&mut self) {
+        if self.terminal && !self.last.is_empty() {
+            eprint!("\r\x1b[K");
+        }
+        self.last.clear();
+    }
+
     /// Leaves `text` as a line.
     pub(super) fn end(&mut self, text: &str) {
         if self.quiet || (!self.terminal && self.last == text) {
