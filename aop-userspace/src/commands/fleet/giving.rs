@@ -36,7 +36,7 @@ impl Ordering {
         let Plan { waves, mut reporting, silent, mut result } = Plan::of(meant, &request, sizes);
         let quiet = self.output.json;
         if !quiet {
-            print(&order_page::preview(&result))?;
+            print(&order_page::preview(&result, &request))?;
         }
         if waves.is_empty() {
             self.output.print(&result, |it| order_page::nobody(it, &request))?;

@@ -8,11 +8,16 @@ use crate::output::{count, hanging, lines, terminal_columns, when};
 const MAX_NAMES: usize = 12;
 
 /// The hosts of each wave, and those in none, before anything is ordered.
-pub(super) fn preview(result: &FleetOrdered) -> String {
+pub(super) fn preview(result: &FleetOrdered, request: &Request) -> String {
     let mut text = Vec::new();
     let mut add = |line: String| text.extend(hanging("", "  ", &line, terminal_columns()));
     if result.as_ordered > 0 {
-        add(has(result.as_ordered, "is as ordered", "are as ordered") + " already");
+        let hosts = count(result.as_ordered, "host");
+        add(if *request == Request::Confirm {
+            format!("nothing waits on {hosts}, left out")
+        } else {
+            has(result.as_ordered, "is as ordered already", "are as ordered already")
+        });
     }
     if !result.not_serving.is_empty() {
         let hosts =

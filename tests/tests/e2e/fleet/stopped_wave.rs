@@ -95,6 +95,23 @@ fn a_host_that_was_taken_back_stops_a_wave_for_good_although_it_enforces_again()
         ensure!(log.contains("STOPPED: it holds on 1 host, and 1 host stopped it"), "{log}");
         ensure!(log.contains("1 further wave not ordered"), "{log}");
         ensure!(lasts.mode()? == "enforce" && last.mode()? == "observe", "{log}");
+
+        // The same command goes on. The others take the order, too, and change nothing.
+        let mut resumed =
+            start_order(lab, &etcd, &hosts[0], "enforce --all --waves 100% --confirm 5m")?;
+        wait::until("all three took the order", REPORTED, || {
+            let orders = fleet(&hosts[0], "orders").ok()?.json().ok()?;
+            let newest = orders["orders"].as_array()?.last()?.clone();
+            (newest["hosts"].as_array()?.len() == 3).then_some(())
+        })?;
+        wait::until("the mode waits", REPORTED, || pending(last).filter(Value::is_object))?;
+        for done in [back, lasts] {
+            ensure!(pending(done) == Some(Value::Null), "{}", done.daemon.log());
+            ensure!(done.mode()? == "enforce", "{}", done.daemon.log());
+        }
+        last.daemon.must_run("confirm")?;
+        let status = resumed.wait(ORDERED)?;
+        ensure!(status.success() && resumed.log().contains("2 hosts are as ordered already"));
         Ok(())
     });
 }
