@@ -2,21 +2,26 @@
 //! work on the workstation of an operator, with `[fleet]` alone in a file.
 
 mod forget;
+mod giving;
 mod identities;
 mod key;
 mod order;
+mod order_page;
+mod orderer;
 mod orders;
 mod page;
+mod patience;
+mod progress_line;
 mod selection;
+mod standing;
 mod status;
 mod table;
-mod wave_watch;
 
-use std::{fmt, process::ExitCode};
+use std::{collections::BTreeMap, fmt, process::ExitCode};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use aop_config::{Config, FleetConfig};
-use aop_fleet::{FleetAccess, FleetClient, HostFilter};
+use aop_fleet::{FleetAccess, FleetClient, HostFilter, NamePattern};
 use aop_sandbox::{Account, Launcher, NameLookup};
 use clap::{Args, Subcommand};
 
@@ -60,15 +65,35 @@ enum FleetVerb {
 struct HostSelection {
     /// Only hosts of this name; * stands for any characters, ? for one. May be repeated
     #[arg(long = "host", value_name = "NAME")]
-    names: Vec<String>,
-    /// Only hosts that report and have this label. May be repeated: a host must have all
+    names: Vec<NamePattern>,
+    /// Only hosts that report and have this label. May be repeated with other keys: a host must
+    /// have all
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     labels: Vec<(String, String)>,
 }
 
 impl HostSelection {
-    fn filter(&self) -> HostFilter {
-        HostFilter { names: self.names.clone(), labels: self.labels.clone() }
+    fn filter(&self) -> anyhow::Result<HostFilter> {
+        Ok(HostFilter { names: self.names.clone(), labels: self.labels()? })
+    }
+
+    /// The labels, by key.
+    ///
+    /// # Errors
+    /// A key has two values: no host has both.
+    fn labels(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let mut labels = BTreeMap::new();
+        for (key, value) in &self.labels {
+            if let Some(other) = labels.insert(key.clone(), value.clone())
+                && other != *value
+            {
+                bail!(
+                    "--label {key}={other} and --label {key}={value}: a host has one value for a \
+                     key. Run the verb once for each"
+                );
+            }
+        }
+        Ok(labels)
     }
 }
 
@@ -122,4 +147,22 @@ pub(super) fn connect_to(config: &FleetConfig) -> anyhow::Result<FleetClient> {
     let launcher = Launcher::new(Account::find(None)?, Vec::new());
     let access = FleetAccess::read(config)?;
     Ok(FleetClient::start(&launcher, access, NameLookup::AtStart, 0)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_a_label_has_one_value() {
+        let selected = |labels: &[&str]| {
+            let labels = labels.iter().map(|text| label(text).expect("a label")).collect();
+            HostSelection { names: Vec::new(), labels }.filter()
+        };
+        for labels in [&["ring=canary", "region=eu"][..], &["ring=canary", "ring=canary"]] {
+            assert_eq!(selected(labels).expect("a filter").labels["ring"], "canary");
+        }
+        let refused = selected(&["ring=canary", "ring=prod"]).expect_err("two rings").to_string();
+        assert!(refused.contains("--label ring=canary and --label ring=prod"), "{refused}");
+    }
 }

@@ -22,6 +22,7 @@ mod orders;
 mod outage;
 mod page;
 mod reports;
+mod stopped_wave;
 mod watching;
 mod waves;
 

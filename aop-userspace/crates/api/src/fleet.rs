@@ -9,7 +9,7 @@ mod view;
 pub use self::{
     ordered::{
         FleetOrdered, FleetOrders, OperatorKeyMade, OrderedHost, OrderedWave, StoppedHost,
-        StoredOrder,
+        StoredOrder, WavePlan,
     },
     origin_report::{
         OriginReport, ReportedIdentity, ReportedInterface, ReportedList, ReportedSite,

@@ -56,7 +56,7 @@ pub use fleet::{
     FleetHostState, FleetIdentities, FleetLink, FleetLinkState, FleetModeSums, FleetOrderRow,
     FleetOrdered, FleetOrders, FleetOverview, FleetPageData, FleetReport, FleetShare, FleetSums,
     HostPulls, OperatorKeyMade, OrderedHost, OrderedWave, OriginReport, ReportedIdentity,
-    ReportedInterface, ReportedList, ReportedSite, StoppedHost, StoredOrder, WaitingHost,
+    ReportedInterface, ReportedList, ReportedSite, StoppedHost, StoredOrder, WaitingHost, WavePlan,
 };
 pub use handover::{Release, UpgradeResult};
 pub use identities::{IdentityLevel, RollMark, SeenIdentities, SeenIdentity, SiteIdentities};

@@ -68,9 +68,9 @@ pub struct OrderResult {
 stable_names! {
     /// The state of an order on a host.
     OrderState {
-        /// The host began to carry it out. If this stays, the daemon ended meanwhile.
+        /// The host carries it out.
         Begun = "begun",
-        /// The host refused it, and nothing changed.
+        /// The host refused it, or aop ended while it carried it out: `error` says which.
         Refused = "refused",
         /// The new mode waits for a confirmation.
         Waiting = "waiting",

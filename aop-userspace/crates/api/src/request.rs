@@ -1,10 +1,15 @@
 //! The requests that a daemon accepts. A new verb is a variant here and an arm where the daemon
 //! answers.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+
+use crate::Opening;
+
+/// How many seconds a mode may wait for a confirmation.
+const CONFIRM_SECONDS: RangeInclusive<u64> = 10..=3600;
 
 /// One line of JSON on the control socket: `{"verb": "status"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +95,27 @@ impl ModeChange {
             force: false,
         }
     }
+
+    /// Whether the confirmation that it asks for is possible.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub fn check(&self) -> Result<(), &'static str> {
+        match (self.confirm_seconds, self.confirm_pulls) {
+            (None, None) => Ok(()),
+            (None, Some(_)) => {
+                Err("--pulls confirms a pending change, so give its time with --confirm, too")
+            }
+            (Some(_), Some(0)) => Err("--pulls 0 would confirm at once"),
+            (Some(_), _) if self.to != ModeTarget::Enforce => {
+                Err("only `enforce` can wait for a confirmation")
+            }
+            (Some(seconds), _) if !CONFIRM_SECONDS.contains(&seconds) => Err(
+                "a change waits for its confirmation for at least ten seconds and at most an hour",
+            ),
+            (Some(_), _) => Ok(()),
+        }
+    }
 }
 
 /// The mode that an override sets.
@@ -117,6 +143,27 @@ pub enum RefreshAction {
 }
 
 impl Request {
+    /// Whether its values are within the bounds that each host has.
+    ///
+    /// # Errors
+    /// Which one is not.
+    pub fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Mode(change) => Ok(change.check()?),
+            Self::Open { network, seconds } => Opening::check(*network, *seconds),
+            Self::Status
+            | Self::Prefixes
+            | Self::Identities
+            | Self::Peers
+            | Self::Strangers
+            | Self::RefreshPrefixes { .. }
+            | Self::Reload
+            | Self::Confirm
+            | Self::Close { .. }
+            | Self::Upgrade => Ok(()),
+        }
+    }
+
     /// How long the client waits for the answer.
     pub fn patience(&self) -> Duration {
         match self {
@@ -192,6 +239,45 @@ impl Request {
             | Self::Close { .. }
             | Self::Reload
             | Self::RefreshPrefixes { .. } => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_beyond_the_bounds_of_a_host_is_refused() {
+        let open = |network: &str, seconds| Request::Open {
+            network: network.parse().expect("a network"),
+            seconds,
+        };
+        let mode = |to, confirm_seconds, confirm_pulls| {
+            Request::Mode(ModeChange { confirm_seconds, confirm_pulls, ..ModeChange::to(to) })
+        };
+        for good in [
+            open("192.0.2.0/24", 60),
+            open("2001:db8::/32", 86_400),
+            mode(ModeTarget::Enforce, Some(10), Some(1)),
+            mode(ModeTarget::Enforce, Some(3600), None),
+            mode(ModeTarget::Observe, None, None),
+            Request::Reload,
+        ] {
+            assert_eq!(good.check(), Ok(()), "{good:?}");
+        }
+        for bad in [
+            open("0.0.0.0/7", 60),
+            open("2001::/31", 60),
+            open("192.0.2.0/24", 0),
+            open("192.0.2.0/24", 86_401),
+            mode(ModeTarget::Enforce, Some(9), None),
+            mode(ModeTarget::Enforce, Some(3601), None),
+            mode(ModeTarget::Enforce, Some(60), Some(0)),
+            mode(ModeTarget::Enforce, None, Some(5)),
+            mode(ModeTarget::Observe, Some(60), None),
+        ] {
+            assert!(bad.check().is_err(), "{bad:?}");
         }
     }
 }

@@ -2,7 +2,7 @@
 //! control socket: with the same preflight, the same confirmation and the same audit log.
 //!
 //! The number of an order is stored before anything is done. So no order is obeyed twice, and one
-//! that a crash interrupts stays `begun`.
+//! that a crash interrupts counts as refused.
 
 mod taken_order;
 

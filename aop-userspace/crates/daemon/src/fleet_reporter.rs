@@ -180,7 +180,9 @@ fn pause_after(
 ) -> Pause {
     match result {
         Ok(_) | Err(SessionError::Here(_)) => Pause::UntilChange(pacing.after_report()),
-        Err(SessionError::Fleet(FleetError::Etcd(_))) => Pause::Fixed(pacing.after_refusal(took)),
+        Err(SessionError::Fleet(FleetError::Refused(_) | FleetError::Etcd(_))) => {
+            Pause::Fixed(pacing.after_refusal(took))
+        }
         Err(SessionError::Fleet(FleetError::Launch(_) | FleetError::Broken(_))) => {
             Pause::Fixed(pacing.after_break())
         }

@@ -13,9 +13,6 @@ use jiff::Timestamp;
 const NAME: &str = "openings.json";
 /// How many at a time.
 const MOST: usize = 32;
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
-/// Greatest networks, as prefix lengths (IPv4, IPv6). A wider opening would disable the firewall.
-const SHORTEST: (u8, u8) = (8, 32);
 
 /// The openings in force, the oldest first.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +40,7 @@ impl Openings {
             let left = opening.until.duration_since(wall);
             let left = Duration::try_from(left).ok().filter(|_| opening.since <= wall);
             match left.filter(|left| !left.is_zero()) {
-                Some(left) => found.open.push((opening, own + left.min(LONGEST))),
+                Some(left) => found.open.push((opening, own + left.min(Opening::LONGEST))),
                 None => ended.push(opening.network),
             }
         }
@@ -71,15 +68,8 @@ impl Openings {
         seconds: u64,
         (wall, own): (Timestamp, Instant),
     ) -> Result<Self, String> {
-        let network = network.trunc();
-        let shortest = if network.addr().is_ipv4() { SHORTEST.0 } else { SHORTEST.1 };
-        if network.prefix_len() < shortest {
-            return Err(format!("{network} is too large: at most a /{shortest} can be opened"));
-        }
-        let time = Duration::from_secs(seconds);
-        if time.is_zero() || time > LONGEST {
-            return Err("an opening lasts at least one second and at most 24 hours".into());
-        }
+        Opening::check(network, seconds)?;
+        let (network, time) = (network.trunc(), Duration::from_secs(seconds));
         let mut after = self.without(&[network]);
         if after.open.len() >= MOST {
             return Err(format!(

@@ -35,7 +35,10 @@ pub enum FleetError {
     /// The process broke, or hangs. It must be started again.
     #[error("the process that talks to etcd broke: {0}")]
     Broken(String),
-    /// etcd cannot be reached, or refuses.
+    /// etcd refuses: nothing was done.
+    #[error("{0}")]
+    Refused(Reason),
+    /// etcd cannot be reached, or did not answer. It may have done what was asked.
     #[error("{0}")]
     Etcd(Reason),
 }
@@ -138,7 +141,8 @@ impl FleetClient {
         Ok(page.into())
     }
 
-    /// Writes an order under its number. Whether there was none of that number.
+    /// Writes an order under its number. Whether there was none of that number, or this very order:
+    /// after an error it may be written again.
     ///
     /// # Errors
     /// etcd does not answer, or refuses.
@@ -148,8 +152,9 @@ impl FleetClient {
         order: &SignedOrder,
         life: Duration,
     ) -> Result<bool, FleetError> {
-        let value =
-            order.to_bytes().map_err(|error| FleetError::Etcd(Reason::new(&error.to_string())))?;
+        let value = order
+            .to_bytes()
+            .map_err(|error| FleetError::Refused(Reason::new(&error.to_string())))?;
         let ordered = self.ask(&FleetRequest::Order { serial, value, life })?;
         let FleetReply::Ordered(written) = ordered else { return Err(unexpected()) };
         Ok(written)
@@ -174,6 +179,9 @@ impl FleetClient {
 
 impl FleetReply {
     fn succeeded(self) -> Result<Self, FleetError> {
+        if let Self::Refused(why) = self {
+            return Err(FleetError::Refused(why));
+        }
         if let Self::Failed(why) = self { Err(FleetError::Etcd(why)) } else { Ok(self) }
     }
 

@@ -17,6 +17,7 @@ mod identities;
 mod keys;
 mod order_list;
 mod order_store;
+mod order_words;
 pub mod orders;
 mod overview;
 mod own_name;
@@ -31,6 +32,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 mod view;
+mod wave_watch;
 mod waves;
 mod whole_fleet;
 
@@ -39,16 +41,18 @@ pub use client::{FleetClient, FleetError, PublishOutcome, StoredOrders};
 pub use forget::ForgetOutcome;
 pub use identities::fleet_identities;
 pub use order_list::fleet_orders;
+pub use order_words::{hosts_in_words, request_in_words};
 pub use overview::fleet_overview;
 pub use own_name::own_name;
 pub use pacing::Pacing;
-pub use pattern::fits;
+pub use pattern::NamePattern;
 pub use process::run as run_process;
 pub use publisher::LEASE;
 pub use session::EtcdSession;
 pub use summary::{ReportFacts, host_report};
 pub use view::{HostFilter, StoredFleet, fleet_report, report_of_host};
-pub use waves::{PlannedWave, SeenHost, TAKES_AT_MOST, WaveProgress, WaveSizes};
+pub use wave_watch::{WaveProgress, WaveWatch};
+pub use waves::{PlannedWave, WaveSizes};
 
 /// The longest report, in bytes of JSON. etcd keeps every version of it until it is compacted.
 pub const MAX_REPORT: usize = 16 * 1024;

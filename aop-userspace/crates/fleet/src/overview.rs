@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, HashMap};
 use aop_api::{
     CertificateUse, FleetCell, FleetCertificate, FleetCertificateRow, FleetEnd, FleetHost,
     FleetIdentities, FleetOrderRow, FleetOrders, FleetOverview, FleetReport, FleetShare, Listed,
-    ModeChange, ModeTarget, OrderState, OrderedHosts, OriginReport, Request, StoppedHost,
-    StoredOrder, WaitingHost, duration_text,
+    OrderState, OriginReport, StoppedHost, StoredOrder, WaitingHost,
 };
 use aop_types::SafeText;
 use jiff::Timestamp;
+
+use crate::{hosts_in_words, request_in_words};
 
 /// The most hosts in the grid. A fleet of more has several prefixes.
 const MOST_HOSTS: usize = 20_000;
@@ -154,8 +155,8 @@ fn order_row(stored: StoredOrder) -> FleetOrderRow {
     // Anybody who can write to etcd may have written it.
     FleetOrderRow {
         serial: order.serial,
-        request: safe(&request_line(&order.request)),
-        hosts: safe(&hosts_line(&order.hosts)),
+        request: safe(&request_in_words(&order.request)),
+        hosts: safe(&hosts_in_words(&order.hosts)),
         issued: order.issued,
         expires: order.expires,
         operator,
@@ -166,54 +167,6 @@ fn order_row(stored: StoredOrder) -> FleetOrderRow {
             .collect(),
         stopped: Listed::first_of(stopped.collect(), MOST_ROWS),
     }
-}
-
-/// A request in one line, such as `enforce port 443, confirm within 10 min 0 s or 20 pulls`.
-fn request_line(request: &Request) -> String {
-    match request {
-        Request::Mode(change) => mode_line(change),
-        Request::Confirm => "confirm".to_owned(),
-        Request::Open { network, seconds } => {
-            format!("open from {network} for {}", duration_text(*seconds))
-        }
-        Request::Close { network } => format!("close {network}"),
-        Request::RefreshPrefixes { .. } => "refresh the prefix list".to_owned(),
-        Request::Reload => "reload".to_owned(),
-        // No host obeys these.
-        Request::Status
-        | Request::Prefixes
-        | Request::Identities
-        | Request::Peers
-        | Request::Strangers
-        | Request::Upgrade => serde_json::to_string(request).unwrap_or_default(),
-    }
-}
-
-fn mode_line(change: &ModeChange) -> String {
-    let ports = change.ports.iter().map(|port| format!("port {port}"));
-    let interfaces = change.interfaces.iter().map(|name| format!("interface {name}"));
-    let sites = change.sites.iter().map(|name| format!("site {name}"));
-    let what: Vec<_> = ports.chain(interfaces).chain(sites).collect();
-    let verb = match change.to {
-        ModeTarget::Observe => "observe",
-        ModeTarget::Enforce => "enforce",
-        ModeTarget::Default => "default",
-    };
-    let mut line = [verb.to_owned(), what.join(", ")].join(" ").trim_end().to_owned();
-    if let Some(seconds) = change.confirm_seconds {
-        line += &format!(", confirm within {}", duration_text(seconds));
-    }
-    if let Some(pulls) = change.confirm_pulls {
-        line += &format!(" or {pulls} pulls");
-    }
-    line
-}
-
-/// The hosts of an order in one line, such as `web-*, ring=canary, one wave of them`.
-fn hosts_line(hosts: &OrderedHosts) -> String {
-    let labels = hosts.labels.iter().map(|(key, value)| format!("{key}={value}"));
-    let wave = hosts.wave.map(|_| "one wave of them".to_owned());
-    hosts.names.iter().cloned().chain(labels).chain(wave).collect::<Vec<_>>().join(", ")
 }
 
 fn safe(text: &str) -> String {

@@ -75,7 +75,9 @@ pub(crate) enum FleetReply {
     Ordered(bool),
     /// To [`FleetRequest::Forget`].
     Forgotten(ForgetOutcome),
-    /// The request failed.
+    /// etcd, or the process, refuses the request: nothing was done.
+    Refused(Reason),
+    /// The request failed. It may have been done all the same.
     Failed(Reason),
 }
 
@@ -107,10 +109,10 @@ pub async fn run(channel: UnixStream) -> Result<(), ChannelError> {
                     session = Some(opened);
                     FleetReply::Opened
                 }
-                Err(why) => FleetReply::Failed(why),
+                Err(why) => FleetReply::Refused(why),
             },
-            (FleetRequest::Open(..), Some(_)) => FleetReply::Failed(Reason::new("opened already")),
-            (_, None) => FleetReply::Failed(Reason::new("not opened")),
+            (FleetRequest::Open(..), Some(_)) => FleetReply::Refused(Reason::new("opened already")),
+            (_, None) => FleetReply::Refused(Reason::new("not opened")),
             (request, Some(session)) => session.reply(request).await,
         };
         channel::send(&channel, &Message::new(&reply)?, &[])?;

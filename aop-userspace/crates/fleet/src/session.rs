@@ -54,6 +54,7 @@ impl EtcdSession {
     pub(crate) async fn reply(&mut self, request: FleetRequest) -> FleetReply {
         match timeout(DEADLINE, self.answer(request)).await {
             Ok(Ok(reply)) => reply,
+            Ok(Err(EtcdError::Refused(why))) => FleetReply::Refused(Reason::new(&why)),
             Ok(Err(error)) => FleetReply::Failed(Reason::new(&error.to_string())),
             Err(_) => FleetReply::Failed(Reason::new(&format!(
                 "no endpoint answered within {} s, {} was the last",

@@ -3,6 +3,7 @@
 mod overviews;
 mod reports;
 mod views;
+mod wave_watch;
 
 use aop_api::{
     IdentityLevel, ModeName, OriginReport, ReportedIdentity, ReportedSite, Status, timestamp,

@@ -9,7 +9,7 @@ use aop_api::{
 use aop_config::{FleetName, FleetPrefix};
 use jiff::Timestamp;
 
-use crate::fits;
+use crate::NamePattern;
 
 /// A report that differs by more from the clock of the operator is told. A report is made every ten
 /// seconds, and waits at most for a lease.
@@ -47,18 +47,18 @@ impl StoredFleet {
 /// The hosts to look at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostFilter {
-    /// Names, in which `*` stands for any characters and `?` for one; if empty, all.
-    pub names: Vec<String>,
+    /// Patterns of names; if empty, all.
+    pub names: Vec<NamePattern>,
     /// Labels that a host must all have. A silent host has none.
-    pub labels: Vec<(String, String)>,
+    pub labels: BTreeMap<String, String>,
 }
 
 impl HostFilter {
     /// Whether a host is meant.
     #[must_use]
     pub fn matches(&self, name: &FleetName, report: Option<&OriginReport>) -> bool {
-        let named = self.names.is_empty() || self.names.iter().any(|pattern| fits(pattern, name));
-        let has = |(key, value): &(String, String)| {
+        let named = self.names.is_empty() || self.names.iter().any(|pattern| pattern.matches(name));
+        let has = |(key, value): (&String, &String)| {
             report.is_some_and(|report| report.labels.get(key) == Some(value))
         };
         named && self.labels.iter().all(has)

@@ -25,9 +25,9 @@ pub(super) struct FleetIdentitiesCommand {
 
 impl FleetIdentitiesCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let filter = self.hosts.filter()?;
         let (client, _) = super::connect(&self.file)?;
         let stored = client.hosts()?;
-        let filter = self.hosts.filter();
         let found = fleet_identities(&stored, &filter, self.site.as_deref(), Timestamp::now());
         self.output.print(&found, table::identities)?;
         Ok(ExitCode::SUCCESS)

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use aop_api::{FleetOrders, OrderState, OrderedHost, StoredOrder};
-use aop_fleet::fleet_orders;
+use aop_fleet::{fleet_orders, hosts_in_words, request_in_words};
 use aop_types::escape_ascii;
 use clap::Args;
 
@@ -34,11 +34,10 @@ impl OrdersCommand {
 fn page(orders: &FleetOrders) -> String {
     let mut text = Vec::new();
     for StoredOrder { order, operator, genuine, hosts } in &orders.orders {
-        let request = serde_json::to_string(&order.request).unwrap_or_default();
         text.push(format!("order {}, until {}", order.serial, when(order.expires)));
         // Anybody who can write to etcd may have written it.
-        text.push(format!("  for {}", escape_ascii(&order.hosts.names.join(", "))));
-        text.push(format!("  {}", escape_ascii(&request)));
+        text.push(format!("  for {}", escape_ascii(&hosts_in_words(&order.hosts))));
+        text.push(format!("  {}", escape_ascii(&request_in_words(&order.request))));
         let mark =
             if *genuine { "signed by" } else { "NOT signed by a key of fleet.operators here:" };
         text.push(format!("  {mark} {operator}"));
@@ -68,4 +67,32 @@ fn states(hosts: &[OrderedHost]) -> String {
     });
     let counted: Vec<_> = counted.collect();
     if counted.is_empty() { String::new() } else { format!(": {}", counted.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use aop_api::{Order, OrderedHosts, Request, Wave, timestamp};
+
+    use super::*;
+
+    #[test]
+    fn an_order_for_a_part_of_the_fleet_says_so() {
+        let hosts = OrderedHosts {
+            names: vec!["*".to_owned()],
+            labels: [("ring".to_owned(), "canary".to_owned())].into(),
+            wave: Some(Wave { from: 0, below: 9 }),
+        };
+        let order = Order {
+            fleet: "/aop".to_owned(),
+            serial: 7,
+            issued: timestamp(0),
+            expires: timestamp(600),
+            hosts,
+            request: Request::Reload,
+        };
+        let operator = "ed25519:key".to_owned();
+        let orders = vec![StoredOrder { order, operator, genuine: true, hosts: Vec::new() }];
+        let text = page(&FleetOrders { orders, unreadable: 0 });
+        assert!(text.contains("\n  for *, ring=canary, one wave of them\n  reload\n"), "{text}");
+    }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use aop_api::{OrderedHosts, OriginReport};
 use aop_config::FleetName;
 use aop_fleet::{
-    StoredFleet,
+    HostFilter, StoredFleet,
     orders::{MAX_LIFE, OperatorSecret, hosts_include},
 };
 use clap::Args;
@@ -66,14 +66,17 @@ impl Ordering {
     /// The hosts, as the order names them.
     ///
     /// # Errors
-    /// No host is named: that means nobody.
+    /// No host is named: that means nobody. Or no host can have the labels.
     pub(super) fn ordered(&self) -> anyhow::Result<OrderedHosts> {
-        let HostSelection { names, labels } = &self.hosts;
+        let HostFilter { names, labels } = self.hosts.filter()?;
         if names.is_empty() && labels.is_empty() && !self.all {
             bail!("no host is named: give --host, --label or --all");
         }
-        let names = if names.is_empty() { vec!["*".to_owned()] } else { names.clone() };
-        Ok(OrderedHosts { names, labels: labels.iter().cloned().collect(), wave: None })
+        let names = match names.is_empty() {
+            true => vec!["*".to_owned()],
+            false => names.iter().map(ToString::to_string).collect(),
+        };
+        Ok(OrderedHosts { names, labels, wave: None })
     }
 
     /// The key that signs.
@@ -92,21 +95,46 @@ pub(super) fn meant(ordered: &OrderedHosts, stored: StoredFleet) -> MeantHosts {
         stored.reports.keys().filter(|name| stored.doubt(name).is_some()).cloned().collect();
     let StoredFleet { reports, seen, .. } = stored;
     let mut meant = MeantHosts { reporting: BTreeMap::new(), doubtful, silent: Vec::new() };
-    for name in seen.into_keys().filter(|name| !reports.contains_key(name)) {
-        // A silent host shows no labels; it may have those of the order.
-        let by_name = OrderedHosts { labels: BTreeMap::new(), ..ordered.clone() };
-        if hosts_include(&by_name, &name, &BTreeMap::new()) {
-            meant.silent.push(name);
-        }
-    }
+    let silent = seen.into_keys().filter(|name| !reports.contains_key(name));
+    meant.silent.extend(silent.filter(|name| may_include(ordered, name)));
     for (name, report) in reports {
         match report {
             Some(report) if hosts_include(ordered, &name, &report.labels) => {
                 meant.reporting.insert(name, report);
             }
             Some(_) => {}
-            None => meant.silent.push(name),
+            None if may_include(ordered, &name) => meant.silent.push(name),
+            None => {}
         }
     }
     meant
+}
+
+/// Whether `ordered` may include the host of this name, which shows no labels.
+pub(super) fn may_include(ordered: &OrderedHosts, name: &FleetName) -> bool {
+    let by_name = OrderedHosts { labels: BTreeMap::new(), ..ordered.clone() };
+    hosts_include(&by_name, name, &BTreeMap::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_shows_no_labels_is_listed_where_its_name_is_meant() {
+        let name = |text: &str| text.parse::<FleetName>().expect("a name");
+        let mut stored = StoredFleet::default();
+        stored.reports.insert(name("web-1"), None);
+        stored.reports.insert(name("db-1"), None);
+        stored.seen.insert(name("web-2"), "2026-11-30T12:00:00Z".parse().expect("a time"));
+        let labels: BTreeMap<_, _> = [("ring".to_owned(), "canary".to_owned())].into();
+        let silent = |names: &str| {
+            let names = vec![names.to_owned()];
+            let ordered = OrderedHosts { names, labels: labels.clone(), wave: None };
+            meant(&ordered, stored.clone()).silent
+        };
+        assert_eq!(silent("web-*"), [name("web-2"), name("web-1")]);
+        assert_eq!(silent("db-*"), [name("db-1")]);
+        assert_eq!(silent("app-*"), []);
+    }
 }

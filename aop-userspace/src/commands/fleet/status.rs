@@ -37,13 +37,14 @@ pub(super) struct FleetStatusCommand {
 
 impl FleetStatusCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let filter = self.hosts.filter()?;
         let (mut client, config) = super::connect(&self.file)?;
         loop {
             let stored = match client.hosts() {
                 Ok(stored) => stored,
                 // A reading that fails ends nothing: etcd may be back for the next one.
                 Err(error) if self.watch => {
-                    print(&format!("{error}\n"))?;
+                    eprintln!("aop: {error}");
                     sleep(WATCH);
                     if reader_is_gone() {
                         return Ok(ExitCode::SUCCESS);
@@ -54,7 +55,6 @@ impl FleetStatusCommand {
                 Err(error) => return Err(error.into()),
             };
             let unreadable = stored.unreadable;
-            let filter = self.hosts.filter();
             let report = fleet_report(stored, &filter, &config.prefix, Timestamp::now());
             if self.watch && !self.output.json && io::stdout().is_terminal() {
                 print(CLEAR)?;

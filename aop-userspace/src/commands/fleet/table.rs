@@ -74,7 +74,8 @@ fn sums(report: &FleetReport) -> Vec<String> {
             sums.packets.enforce,
             count(reporting, "host"),
             sums.sites.enforce,
-            sums.sites.enforce + sums.sites.observe,
+            // Its parts are the words of hosts.
+            sums.sites.enforce.saturating_add(sums.sites.observe),
         ));
         let pending = match sums.pending {
             0 => String::new(),

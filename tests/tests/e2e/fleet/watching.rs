@@ -1,5 +1,6 @@
-//! An operator who watches, and does not read what the watching prints.
+//! An operator who watches: who does not read what the watching prints, and while etcd is away.
 
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -53,6 +54,36 @@ fn a_watcher_that_does_not_read_holds_nobody_up_and_ends_with_its_reader() {
         drop(out);
         let ended = wait::until("the watcher ends", REPORTED, || slow.try_wait().ok().flatten())?;
         ensure!(ended.success(), "{ended}");
+        Ok(())
+    });
+}
+
+#[test]
+fn what_a_watcher_prints_is_json_although_etcd_is_away_meanwhile() {
+    on_fleet(1, orders::obeying, |stage, etcd| {
+        await_link(stage, "reporting")?;
+        let (out, errors) = (stage.lab.dir().join("watch.json"), stage.lab.dir().join("watch.log"));
+        let mut command = stage.lab.origin().command(stage.daemon.program());
+        command.args(["fleet", "status", "--watch", "--json", "--config"]);
+        command.arg(stage.daemon.config_path());
+        let mut watcher =
+            command.stdout(File::create(&out)?).stderr(File::create(&errors)?).spawn()?;
+        let documents = || {
+            let text = fs::read_to_string(&out).ok()?;
+            let read = serde_json::Deserializer::from_str(&text).into_iter::<serde_json::Value>();
+            read.collect::<Result<Vec<_>, _>>().ok().map(|all| all.len())
+        };
+        wait::until("a first document", REPORTED, || documents().filter(|number| *number > 0))?;
+        etcd.kill(0);
+        wait::until("an error is told", REPORTED, || {
+            fs::read_to_string(&errors).ok().filter(|text| text.starts_with("aop: "))
+        })?;
+        let before = documents().context("no JSON")?;
+        etcd.run(0)?;
+        etcd.await_quorum()?;
+        wait::until("another document", REPORTED, || documents().filter(|it| *it > before))?;
+        watcher.kill()?;
+        watcher.wait()?;
         Ok(())
     });
 }

@@ -5,17 +5,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Order, OrderState};
 
-/// The answer of a verb that gives an order to a fleet: one entry for each wave.
+/// The answer of a verb that gives an order to a fleet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FleetOrdered {
+    /// The waves as they were planned; one without `--waves`.
+    pub plan: Vec<WavePlan>,
     /// The waves that were ordered.
     pub waves: Vec<OrderedWave>,
-    /// Waves that were not ordered, because one before them stopped.
+    /// Waves that were not ordered, because one before them stopped, or etcd was away.
     pub waves_left: usize,
-    /// Hosts that are meant and do not report: they obey if they return in time.
+    /// Hosts that are meant and do not report.
     pub silent: Vec<String>,
-    /// Hosts that are as ordered already.
+    /// Hosts that are as ordered already: in waves those that have the mode, and for `confirm`
+    /// those on which nothing waits.
     pub as_ordered: usize,
+    /// Hosts that do not serve a site of the order. They are in no wave, and refuse the order.
+    pub not_serving: Vec<String>,
+    /// Why the verb ended although a host can still take the order or confirm it; `null` where it
+    /// did not.
+    pub error: Option<String>,
+}
+
+/// A wave before it is ordered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WavePlan {
+    /// The hosts of the wave that report.
+    pub hosts: Vec<String>,
 }
 
 /// One wave, and what became of it.
@@ -25,8 +40,11 @@ pub struct OrderedWave {
     pub order: Order,
     /// Hosts on which it lasts, or was carried out.
     pub lasting: usize,
-    /// Hosts that did not take it yet, or on which it waits.
+    /// Hosts that had not taken it, or on which it waited, when etcd was away for too long.
     pub open: usize,
+    /// Hosts of the wave that did not report: they obey if they return before the order ceases to
+    /// count.
+    pub silent: Vec<String>,
     /// Hosts that stopped the wave.
     pub stopped: Vec<StoppedHost>,
 }

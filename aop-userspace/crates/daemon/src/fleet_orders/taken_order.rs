@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use aop_api::{OrderResult, Request};
+use aop_api::{OrderResult, OrderState, Request};
 use serde::{Deserialize, Serialize};
 
 const FILE: &str = "fleet-orders.json";
@@ -12,6 +12,19 @@ const FILE: &str = "fleet-orders.json";
 pub(super) struct TakenOrder {
     pub(super) result: OrderResult,
     pub(super) request: Request,
+}
+
+impl TakenOrder {
+    /// The order after a start of aop. One that is still begun ended with the aop before, and is
+    /// not carried out again.
+    fn after_start(mut self) -> Self {
+        if self.result.state == OrderState::Begun {
+            self.result.state = OrderState::Refused;
+            let why = "aop ended while it carried this order out: see `aop status` there";
+            self.result.error = Some(why.to_owned());
+        }
+        self
+    }
 }
 
 /// Writes the last orders. The caller keeps changes of the state out.
@@ -26,8 +39,8 @@ pub(super) fn store(taken: &[TakenOrder], state: &Path) -> Result<(), String> {
     })
 }
 
-/// The last orders in `state`, the newest last. Without a file that can be read, nobody knows which
-/// orders were obeyed: then none is.
+/// The last orders in `state`, the newest last, at a start of aop. Without a file that can be read,
+/// nobody knows which orders were obeyed: then none is.
 pub(super) fn load(state: &Path) -> Result<Vec<TakenOrder>, String> {
     let trouble = |why: String| {
         format!(
@@ -38,30 +51,35 @@ pub(super) fn load(state: &Path) -> Result<Vec<TakenOrder>, String> {
     };
     match aop_storage::read(state, FILE) {
         Ok(None) => Ok(Vec::new()),
-        Ok(Some(text)) => serde_json::from_slice(&text).map_err(|error| trouble(error.to_string())),
+        Ok(Some(text)) => serde_json::from_slice(&text)
+            .map(|taken: Vec<_>| taken.into_iter().map(TakenOrder::after_start).collect())
+            .map_err(|error| trouble(error.to_string())),
         Err(error) => Err(trouble(error.to_string())),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use aop_api::{ModeChange, ModeTarget, OrderState};
+    use aop_api::{ModeChange, ModeTarget};
 
     use super::*;
+
+    fn taken(state: OrderState) -> TakenOrder {
+        let result = OrderResult {
+            serial: 17,
+            operator: "ed25519:key".to_owned(),
+            at: "2026-11-30T12:00:00Z".parse().expect("a time"),
+            state,
+            error: None,
+        };
+        TakenOrder { result, request: Request::Mode(ModeChange::to(ModeTarget::Enforce)) }
+    }
 
     #[test]
     fn the_last_order_is_kept_and_a_damaged_file_stops_orders() {
         let state = tempfile::tempdir().expect("a directory");
         assert_eq!(load(state.path()), Ok(Vec::new()));
-        let result = OrderResult {
-            serial: 17,
-            operator: "ed25519:key".to_owned(),
-            at: "2026-11-30T12:00:00Z".parse().expect("a time"),
-            state: OrderState::Begun,
-            error: None,
-        };
-        let request = Request::Mode(ModeChange::to(ModeTarget::Enforce));
-        let taken = vec![TakenOrder { result, request }];
+        let taken = vec![taken(OrderState::Lasting)];
         store(&taken, state.path()).expect("stored");
         assert_eq!(load(state.path()), Ok(taken));
         let path = state.path().join(FILE);
@@ -69,5 +87,16 @@ mod tests {
         std::fs::write(&path, &text[..text.len() / 2]).expect("cut");
         let why = load(state.path()).expect_err("damaged");
         assert!(why.contains("takes no orders") && why.contains(FILE), "{why}");
+    }
+
+    #[test]
+    fn an_order_that_the_end_of_aop_interrupted_is_refused_after_the_start() {
+        let state = tempfile::tempdir().expect("a directory");
+        store(&[taken(OrderState::Begun)], state.path()).expect("stored");
+        let loaded = load(state.path()).expect("orders");
+        let [TakenOrder { result, .. }] = &loaded[..] else { panic!("{loaded:?}") };
+        assert_eq!((result.serial, &result.state), (17, &OrderState::Refused));
+        let why = result.error.as_deref().expect("a reason");
+        assert!(why.contains("aop ended while it carried this order out"), "{why}");
     }
 }

@@ -63,7 +63,8 @@ impl Daemon {
         match &published {
             Ok(PublishOutcome::Taken { orders, .. }) => self.obey(config, &name, orders),
             Err(FleetError::Launch(_) | FleetError::Broken(_)) => *session = None,
-            Ok(PublishOutcome::NameTaken(_)) | Err(FleetError::Etcd(_)) => {}
+            Ok(PublishOutcome::NameTaken(_))
+            | Err(FleetError::Refused(_) | FleetError::Etcd(_)) => {}
         }
         Ok(published?)
     }

@@ -2,11 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    ops::RangeInclusive,
     time::{Duration, Instant},
 };
 
-use aop_api::{ModeChange, ModeTarget, PendingMode};
+use aop_api::{ModeChange, PendingMode};
 use aop_common::Mode;
 use aop_config::{Config, OnRefusal};
 use aop_types::Modes;
@@ -18,9 +17,6 @@ use super::{
     file::OverridesFile,
     sites::{self, ConfiguredModes},
 };
-
-/// How many seconds an override may wait.
-const CONFIRM_SECONDS: RangeInclusive<u64> = 10..=3600;
 
 /// A mode override in force until a deadline. The deadline is the earlier of two: by the wall
 /// clock, which a restart can compare, and by the monotonic clock, which cannot be set.
@@ -70,25 +66,8 @@ impl PendingOverride {
         configured: &ConfiguredModes,
         now: (Timestamp, Instant),
     ) -> Result<Option<Self>, &'static str> {
-        let Some(seconds) = change.confirm_seconds else {
-            return match change.confirm_pulls {
-                None => Ok(None),
-                Some(_) => {
-                    Err("--pulls confirms a pending change, so give its time with --confirm, too")
-                }
-            };
-        };
-        if change.confirm_pulls == Some(0) {
-            return Err("--pulls 0 would confirm at once");
-        }
-        if change.to != ModeTarget::Enforce {
-            return Err("only `enforce` can wait for a confirmation");
-        }
-        if !CONFIRM_SECONDS.contains(&seconds) {
-            return Err(
-                "a change waits for its confirmation for at least ten seconds and at most an hour",
-            );
-        }
+        change.check()?;
+        let Some(seconds) = change.confirm_seconds else { return Ok(None) };
         let time = Duration::from_secs(seconds);
         let ends = now.0.checked_add(time).ok().zip(now.1.checked_add(time));
         let (until, deadline) = ends.ok_or("the deadline cannot be represented")?;

@@ -8,7 +8,7 @@ use aop_config::{FleetLabels, FleetName, FleetPrefix, OperatorKey};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{SignedOrder, place, signed_order::Unverified};
-use crate::pattern::fits;
+use crate::NamePattern;
 
 /// The longest time for which an order counts.
 pub const MAX_LIFE: Duration = Duration::from_hours(24);
@@ -137,7 +137,8 @@ impl HostStanding<'_> {
     }
 }
 
-/// Whether `hosts` include the host of this name with these labels.
+/// Whether `hosts` include the host of this name with these labels. A pattern that cannot be read
+/// includes nobody.
 #[must_use]
 pub fn hosts_include(
     hosts: &OrderedHosts,
@@ -145,7 +146,10 @@ pub fn hosts_include(
     labels: &BTreeMap<String, String>,
 ) -> bool {
     let OrderedHosts { names, labels: wanted, wave } = hosts;
-    names.iter().any(|pattern| fits(pattern, name))
+    let fits = |pattern: &String| {
+        pattern.parse::<NamePattern>().is_ok_and(|pattern| pattern.matches(name))
+    };
+    names.iter().any(fits)
         && wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
         && wave.is_none_or(|wave| (wave.from..wave.below).contains(&place(name)))
 }

@@ -3,7 +3,7 @@
 use aop_api::{FleetHostState, ModeName, OverviewState, timestamp};
 
 use super::{good, name, now, site, stored};
-use crate::{HostFilter, fleet_identities, fleet_report};
+use crate::{HostFilter, NamePattern, fleet_identities, fleet_report};
 
 fn all() -> HostFilter {
     HostFilter::default()
@@ -75,8 +75,8 @@ fn names_and_labels_select_hosts() {
     let mut labelled = good("web-1");
     labelled.labels = [("ring".to_owned(), "canary".to_owned())].into();
     let matches = |pattern: &str, host: &str| {
-        HostFilter { names: vec![pattern.to_owned()], labels: Vec::new() }
-            .matches(&name(host), None)
+        let names = vec![pattern.parse().expect("a pattern")];
+        HostFilter { names, ..HostFilter::default() }.matches(&name(host), None)
     };
     for (pattern, host, expected) in [
         ("web-1", "web-1", true),
@@ -93,9 +93,13 @@ fn names_and_labels_select_hosts() {
     ] {
         assert_eq!(matches(pattern, host), expected, "{pattern} {host}");
     }
+    for pattern in ["web-[1", "a**b"] {
+        let refused = pattern.parse::<NamePattern>().expect_err(pattern);
+        assert!(refused.contains("is no pattern of names"), "{refused}");
+    }
     let ring = |value: &str| HostFilter {
         names: Vec::new(),
-        labels: vec![("ring".to_owned(), value.to_owned())],
+        labels: [("ring".to_owned(), value.to_owned())].into(),
     };
     assert!(ring("canary").matches(&name("web-1"), Some(&labelled)));
     assert!(!ring("main").matches(&name("web-1"), Some(&labelled)));

@@ -47,11 +47,12 @@ impl FleetReader {
     /// Connects to the etcd that `file` names.
     ///
     /// # Errors
-    /// The configuration is wrong, or the process that talks to etcd cannot be started.
+    /// The selection or the configuration is wrong, or the process that talks to etcd cannot be
+    /// started.
     pub(super) fn start(file: ConfigFile, hosts: &HostSelection) -> anyhow::Result<Self> {
         let (wanted, demand) = sync_channel(1);
         let (told, started) = sync_channel(1);
-        let (filter, selection) = (hosts.filter(), hosts.to_string());
+        let (filter, selection) = (hosts.filter()?, hosts.to_string());
         // The process that talks to etcd dies with the thread that started it.
         thread::Builder::new().name("fleet-reader".to_owned()).spawn(move || {
             let (client, config) = match connect(&file) {

@@ -95,6 +95,15 @@ fn a_full_etcd_is_told_first_and_a_silent_host_has_a_cure_only_without_it() {
 }
 
 #[test]
+fn forged_numbers_of_sites_end_at_the_largest_one() {
+    let mut report = fleet(vec![host("web-1", FleetHostState::Ok)]);
+    report.sums.packets.enforce = 1;
+    (report.sums.sites.enforce, report.sums.sites.observe) = (usize::MAX, usize::MAX);
+    let text = status(&report, 0, Colours::Off, 80);
+    assert!(text.contains(&format!("of {} enforce", usize::MAX)), "{text}");
+}
+
+#[test]
 fn no_host_is_said_so() {
     let text = status(&fleet(Vec::new()), 0, Colours::Off, 80);
     assert_eq!(text.lines().count(), 2, "{text}");
