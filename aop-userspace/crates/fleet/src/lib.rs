@@ -47,7 +47,7 @@ pub use process::run as run_process;
 pub use publisher::LEASE;
 pub use session::EtcdSession;
 pub use summary::{ReportFacts, host_report};
-pub use view::{HostFilter, StoredFleet, fleet_report, report_of_host};
+pub use view::{HostFilter, StoredFleet, UnclearReport, fleet_report, report_of_host};
 pub use waves::{PlannedWave, SeenHost, TAKES_AT_MOST, WaveProgress, WaveSizes};
 
 /// The longest report, in bytes of JSON. etcd keeps every version of it until it is compacted.

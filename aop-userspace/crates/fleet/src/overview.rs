@@ -51,6 +51,7 @@ pub fn fleet_overview(
             certificate_rows(identities.certificates),
             MOST_CERTIFICATES,
         ),
+        unclear: Listed::first_of(identities.unclear, MOST_ROWS),
         incomplete: Listed::first_of(identities.incomplete, MOST_ROWS),
         waiting: Listed::first_of(waiting, MOST_ROWS),
         orders: Listed::first_of(given, MOST_ROWS),

@@ -54,7 +54,7 @@ fn take(fleet: &mut StoredFleet, page: FleetPage) {
     for entry in page.entries {
         match entry {
             FleetEntry::Report(name, report) => {
-                fleet.reports.insert(name, report.map(|report| *report));
+                fleet.add_report(name, report.map(|report| *report));
             }
             FleetEntry::Seen(name, seen) => {
                 fleet.seen.insert(name, seen.at);

@@ -160,7 +160,7 @@ impl Ordering {
         for warning in &stored.warnings {
             eprintln!("aop: warning: {warning}");
         }
-        let MeantHosts { mut reporting, doubtful, silent } = meant(&ordered, stored);
+        let MeantHosts { mut reporting, doubtful, silent } = meant(&ordered, &stored);
         let all = reporting.len();
         if sizes.is_some() {
             reporting
@@ -251,8 +251,10 @@ fn preview(waves: &[PlannedWave], result: &FleetOrdered) -> String {
     }
     if !result.silent.is_empty() {
         let what = match result.silent.len() {
-            1 => "1 host does not report, and obeys if it returns".to_owned(),
-            number => format!("{number} hosts do not report, and obey if they return"),
+            1 => "1 host does not report, or not clearly, and obeys if it returns".to_owned(),
+            number => {
+                format!("{number} hosts do not report, or not clearly, and obey if they return")
+            }
         };
         text.push(format!("{what} in time: {}", names(&result.silent)));
     }

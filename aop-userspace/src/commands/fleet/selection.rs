@@ -53,12 +53,13 @@ fn life(text: &str) -> Result<Duration, String> {
 }
 
 /// The hosts that are meant.
+#[derive(Default)]
 pub(super) struct MeantHosts {
     /// Those that report.
     pub(super) reporting: BTreeMap<FleetName, OriginReport>,
     /// Those of them whose report may not be theirs.
     pub(super) doubtful: BTreeSet<FleetName>,
-    /// Those that do not, or whose report cannot be read.
+    /// Those that do not, or whose report cannot be read or is that of another host.
     pub(super) silent: Vec<FleetName>,
 }
 
@@ -87,25 +88,22 @@ impl Ordering {
 }
 
 /// The hosts of `stored` that `ordered` means.
-pub(super) fn meant(ordered: &OrderedHosts, stored: StoredFleet) -> MeantHosts {
-    let doubtful: BTreeSet<FleetName> =
-        stored.reports.keys().filter(|name| stored.doubt(name).is_some()).cloned().collect();
-    let StoredFleet { reports, seen, .. } = stored;
-    let mut meant = MeantHosts { reporting: BTreeMap::new(), doubtful, silent: Vec::new() };
-    for name in seen.into_keys().filter(|name| !reports.contains_key(name)) {
-        // A silent host shows no labels; it may have those of the order.
-        let by_name = OrderedHosts { labels: BTreeMap::new(), ..ordered.clone() };
-        if hosts_include(&by_name, &name, &BTreeMap::new()) {
-            meant.silent.push(name);
-        }
-    }
-    for (name, report) in reports {
-        match report {
-            Some(report) if hosts_include(ordered, &name, &report.labels) => {
-                meant.reporting.insert(name, report);
+pub(super) fn meant(ordered: &OrderedHosts, stored: &StoredFleet) -> MeantHosts {
+    let mut meant = MeantHosts::default();
+    // A host without a report shows no labels; it may have those of the order.
+    let by_name = OrderedHosts { labels: BTreeMap::new(), ..ordered.clone() };
+    let names: BTreeSet<_> = stored.reports().keys().chain(stored.seen.keys()).collect();
+    for name in names {
+        match stored.reports().get(name) {
+            Some(Ok(report)) if hosts_include(ordered, name, &report.labels) => {
+                meant.doubtful.extend(stored.doubt(name).map(|_| name.clone()));
+                meant.reporting.insert(name.clone(), report.clone());
             }
-            Some(_) => {}
-            None => meant.silent.push(name),
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None if hosts_include(&by_name, name, &BTreeMap::new()) => {
+                meant.silent.push(name.clone());
+            }
+            Some(Err(_)) | None => {}
         }
     }
     meant

@@ -177,13 +177,13 @@ impl Watch {
 
     fn read(&mut self, fleet: &StoredFleet) {
         for (name, host) in &mut self.0 {
-            if let Some(Some(report)) = fleet.reports.get(name) {
-                let other = (report.instance != host.instance)
-                    .then(|| "another host reports under its name now".to_owned());
-                let doubt = fleet.doubt(name).or(other);
-                host.last = SeenHost { orders: report.orders.clone(), doubt };
-                host.at = Instant::now();
-            }
+            let Some(report) = fleet.reports().get(name) else { continue };
+            let report = report.as_ref().ok();
+            let other = report.is_some_and(|report| report.instance != host.instance);
+            let other = other.then(|| "another host reports under its name now".to_owned());
+            let orders = report.map(|report| report.orders.clone()).unwrap_or_default();
+            host.last = SeenHost { orders, doubt: fleet.doubt(name).or(other) };
+            host.at = Instant::now();
         }
     }
 

@@ -12,7 +12,8 @@ pub struct FleetOrdered {
     pub waves: Vec<OrderedWave>,
     /// Waves that were not ordered, because one before them stopped.
     pub waves_left: usize,
-    /// Hosts that are meant and do not report: they obey if they return in time.
+    /// Hosts that are meant and do not report, or whose report cannot be read: they obey if they
+    /// return in time.
     pub silent: Vec<String>,
     /// Hosts that are as ordered already.
     pub as_ordered: usize,

@@ -43,6 +43,9 @@ pub struct FleetOverview {
     pub hosts: Listed<FleetCell>,
     /// The client certificates, by site, the newest first.
     pub certificates: Listed<FleetCertificateRow>,
+    /// Hosts whose report cannot be read or may be that of another host: nothing is known of their
+    /// certificates.
+    pub unclear: Listed<String>,
     /// Hosts whose reports have no room for all their sites or certificates.
     pub incomplete: Listed<String>,
     /// Modes that wait for a confirmation, the soonest to be reverted first.
