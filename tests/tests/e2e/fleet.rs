@@ -16,6 +16,7 @@ mod compaction;
 mod false_store;
 mod faults;
 mod full;
+mod handover;
 mod hung;
 mod names;
 mod orders;
