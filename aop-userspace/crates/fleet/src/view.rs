@@ -180,12 +180,21 @@ fn host(
 }
 
 fn silent(name: &FleetName, last: Timestamp, at: Timestamp) -> FleetHost {
-    let ago = u64::try_from(at.duration_since(last).as_secs()).unwrap_or(0);
+    let ago = at.duration_since(last).as_secs();
+    let (is_past, seconds) = (ago >= 0, duration_text(ago.unsigned_abs()));
+    let why = if is_past {
+        format!("it last reported {seconds} ago")
+    } else {
+        format!(
+            "its last report is of a time {seconds} ahead of the clock of this host: compare the \
+             clocks"
+        )
+    };
     FleetHost {
         name: name.to_string(),
         state: FleetHostState::Silent,
         last_seen: Some(last),
-        reasons: vec![format!("it last reported {} ago", duration_text(ago))],
+        reasons: vec![why],
         report: None,
     }
 }

@@ -71,6 +71,15 @@ fn a_claimed_name_a_foreign_report_and_a_wrong_clock_are_told() {
 }
 
 #[test]
+fn a_silent_host_whose_clock_was_ahead_is_not_told_as_one_of_this_moment() {
+    let mut fleet = stored(Vec::new());
+    fleet.seen.insert(name("a"), timestamp(1_000_000 + 3600));
+    let report = fleet_report(fleet, &all(), &"/aop".parse().expect("a prefix"), now());
+    let why = &report.hosts[0].reasons[0];
+    assert!(why.contains("1 h 0 min ahead") && why.contains("compare the clocks"), "{why}");
+}
+
+#[test]
 fn names_and_labels_select_hosts() {
     let mut labelled = good("web-1");
     labelled.labels = [("ring".to_owned(), "canary".to_owned())].into();
