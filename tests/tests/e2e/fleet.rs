@@ -18,6 +18,7 @@ mod faults;
 mod full;
 mod handover;
 mod hung;
+mod large;
 mod names;
 mod orders;
 mod outage;

@@ -12,7 +12,7 @@ use aop_api::{ModeChange, OrderResult, OrderState, OrderedBy, Request};
 use aop_config::{FleetConfig, FleetName};
 use aop_control::Requester;
 use aop_fleet::{
-    StoredOrders,
+    MORE_ORDERS, StoredOrders,
     orders::{HostStanding, Judgement, SignedOrder},
 };
 use jiff::Timestamp;
@@ -123,8 +123,15 @@ impl Daemon {
                 }
             }
         }
+        if stored.unreadable > 0 {
+            ignored.insert(format!(
+                "keys below {}/orders/ in etcd that hold no order, and are ignored: {}. An \
+                 operator should delete them",
+                config.prefix, stored.unreadable
+            ));
+        }
         if stored.more {
-            ignored.insert("there are more orders in etcd than this host reads at once".to_owned());
+            ignored.insert(MORE_ORDERS.to_owned());
         }
         self.orders.note_ignored(ignored);
         let Some((order, Some(operator))) = next else { return };
@@ -138,7 +145,8 @@ impl Daemon {
         }
     }
 
-    /// Stores that this host takes the order. Whether it is stored: else nothing is done.
+    /// Stores that this host takes the order. Whether it is stored: else nothing is done. An order
+    /// that comes while another process is, or becomes, the daemon is left to that one.
     fn begin(&self, by: &OrderedBy, request: &Request) -> bool {
         let result = OrderResult {
             serial: by.serial,

@@ -39,7 +39,7 @@ pub use client::{FleetClient, FleetError, PublishOutcome, StoredOrders};
 pub use forget::ForgetOutcome;
 pub use identities::fleet_identities;
 pub use order_list::fleet_orders;
-pub use overview::fleet_overview;
+pub use overview::{MORE_ORDERS, fleet_overview};
 pub use own_name::own_name;
 pub use pacing::Pacing;
 pub use pattern::fits;

@@ -23,7 +23,11 @@ pub fn fleet_orders(
         })
     });
     let orders: Vec<_> = orders.collect();
-    FleetOrders { unreadable: stored.unreadable + stored.orders.len() - orders.len(), orders }
+    FleetOrders {
+        unreadable: stored.unreadable + stored.orders.len() - orders.len(),
+        more: stored.more,
+        orders,
+    }
 }
 
 /// The hosts that took the order of this number.

@@ -12,8 +12,11 @@ use aop_api::{
 use aop_types::SafeText;
 use jiff::Timestamp;
 
-/// The most hosts in the grid. A fleet of more has several prefixes.
-const MOST_HOSTS: usize = 20_000;
+use crate::whole_fleet::MOST_HOSTS;
+
+/// The warning where not all orders were read.
+pub const MORE_ORDERS: &str = "etcd has more orders than are read, so the newest ones are not known: \
+     take the right to write orders from those who write so many, and delete theirs";
 /// The most certificates.
 const MOST_CERTIFICATES: usize = 200;
 /// The most rows of another list, and the most names of hosts in a row.
@@ -39,10 +42,14 @@ pub fn fleet_overview(
     waiting.sort_by_key(|it| it.pending.until);
     let mut given: Vec<_> = orders.orders.into_iter().map(order_row).collect();
     given.reverse();
+    let mut warnings = report.warnings.clone();
+    if orders.more {
+        warnings.push(MORE_ORDERS.to_owned());
+    }
     FleetOverview {
         at: report.at,
         sums: report.sums.clone(),
-        warnings: report.warnings.clone(),
+        warnings,
         unreadable: unreadable + orders.unreadable,
         versions: shares(reports().map(|it| it.version.as_str())),
         lists: shares(reports().map(|it| it.list.digest.as_str())),

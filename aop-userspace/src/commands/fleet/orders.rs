@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use aop_api::{FleetOrders, OrderState, OrderedHost, StoredOrder};
-use aop_fleet::fleet_orders;
+use aop_fleet::{MORE_ORDERS, fleet_orders};
 use aop_types::escape_ascii;
 use clap::Args;
 
@@ -46,6 +46,9 @@ fn page(orders: &FleetOrders) -> String {
     }
     if orders.orders.is_empty() {
         text.push("no order counts now".to_owned());
+    }
+    if orders.more {
+        text.push(format!("! {MORE_ORDERS}"));
     }
     if orders.unreadable > 0 {
         text.push(format!("{} in etcd: no order", count(orders.unreadable, "key")));

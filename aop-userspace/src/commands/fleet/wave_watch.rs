@@ -11,7 +11,7 @@ use anyhow::bail;
 use aop_api::{Order, OrderedHosts, OrderedWave, OriginReport, Request, StoppedHost};
 use aop_config::{FleetConfig, FleetName, OperatorKey};
 use aop_fleet::{
-    FleetClient, SeenHost, StoredFleet, WaveProgress,
+    FleetClient, MORE_ORDERS, SeenHost, StoredFleet, WaveProgress,
     orders::{MAX_AHEAD, OperatorSecret, SignedOrder},
 };
 use aop_types::shorten;
@@ -80,6 +80,9 @@ impl Orderer {
         let now = u64::try_from(now.as_second())?;
         let next = if taken > most { now } else { now.max(taken + 1) };
         let stored = self.client.orders(now.saturating_sub(1))?;
+        if stored.more {
+            bail!("no order was given: {MORE_ORDERS}");
+        }
         let mut keys: Vec<OperatorKey> = self.config.operators.clone();
         keys.push(self.secret.public_key());
         let genuine = stored.orders.iter().filter_map(|order| order.signed_by(&keys));

@@ -48,6 +48,8 @@ pub struct FleetOrders {
     pub orders: Vec<StoredOrder>,
     /// Keys that hold no order.
     pub unreadable: usize,
+    /// Whether there are more orders than are read.
+    pub more: bool,
 }
 
 /// An order in etcd.

@@ -31,7 +31,7 @@ pub struct FleetOverview {
     pub at: Timestamp,
     /// Sums over all hosts that are meant.
     pub sums: FleetSums,
-    /// Warnings about etcd itself, such as that it is full.
+    /// Warnings about etcd itself, such as that it is full or has too many orders.
     pub warnings: Vec<String>,
     /// Keys in etcd that are of no form of ours.
     pub unreadable: usize,
