@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::stage::{Stage, on_changed_stage};
 
+mod certificate;
 mod clocks;
 mod compaction;
 mod false_store;

@@ -59,9 +59,9 @@ pub struct FleetOverview {
 /// A certificate or list that ends, on all hosts that have it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FleetEnd {
-    /// `server_certificate`, `client_ca` or `crl`.
+    /// `server_certificate`, `client_ca`, `crl`, `fleet_certificate` or `fleet_ca`.
     pub what: ExpiryKind,
-    /// The site.
+    /// The site; empty for files of the fleet.
     pub site: String,
     /// When it ends.
     pub not_after: Timestamp,
