@@ -8,8 +8,10 @@
 #   etcd-roles.sh PREFIX enable           at the end: from now on, etcd asks for roles
 #
 # PREFIX is fleet.prefix, such as /aop; NAME is fleet.name of a host, or the common name of the
-# other certificates. Hosts of a group may write each other's keys. etcdctl takes endpoints and
-# certificate from its environment: ETCDCTL_ENDPOINTS, ETCDCTL_CACERT, ETCDCTL_CERT, ETCDCTL_KEY.
+# other certificates. Fleets may share an etcd: the name of a role begins with its prefix. A user is
+# a common name alone, so hosts of two fleets need two names. Hosts of a group may write each other's
+# keys. etcdctl takes endpoints and certificate from its environment: ETCDCTL_ENDPOINTS,
+# ETCDCTL_CACERT, ETCDCTL_CERT, ETCDCTL_KEY.
 # After `enable`, the certificate must have the common name root. Each call may be repeated.
 set -eu
 export ETCDCTL_API=3
@@ -29,7 +31,7 @@ grant() {
 case "$what" in
 host)
     name="${3:?$usage}"
-    role="aop-host-$name"
+    role="$prefix:host:$name"
     add role "$role"
     grant "$role" readwrite "$prefix/hosts/$name"
     grant "$role" readwrite "$prefix/seen/$name"
@@ -40,23 +42,26 @@ host)
     ;;
 group)
     name="${3:?$usage}"
-    add role aop-group
+    role="$prefix:group"
+    add role "$role"
     for keys in hosts seen claims; do
-        grant aop-group readwrite "$prefix/$keys/" --prefix
+        grant "$role" readwrite "$prefix/$keys/" --prefix
     done
-    grant aop-group read "$prefix/orders/" --prefix
+    grant "$role" read "$prefix/orders/" --prefix
     add user "$name" --no-password
-    etcdctl user grant-role "$name" aop-group
+    etcdctl user grant-role "$name" "$role"
     ;;
 operator)
     name="${3:?$usage}"
-    add role aop-operator
-    grant aop-operator read "$prefix/" --prefix
+    role="$prefix:operator"
+    add role "$role"
+    grant "$role" read "$prefix/hosts/" --prefix
+    grant "$role" read "$prefix/claims/" --prefix
     # `aop fleet forget` deletes here, on condition that there is no report.
-    grant aop-operator readwrite "$prefix/seen/" --prefix
-    grant aop-operator readwrite "$prefix/orders/" --prefix
+    grant "$role" readwrite "$prefix/seen/" --prefix
+    grant "$role" readwrite "$prefix/orders/" --prefix
     add user "$name" --no-password
-    etcdctl user grant-role "$name" aop-operator
+    etcdctl user grant-role "$name" "$role"
     ;;
 enable)
     add role root

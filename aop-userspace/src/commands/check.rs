@@ -117,8 +117,11 @@ fn add_findings_of_start(checked: &mut CheckReport, config: Option<&Config>) -> 
     }
     checked.cloudflare = cloudflare::checked(config);
     checked.warnings.extend(checked.cloudflare.iter().flat_map(cloudflare::warnings));
-    checked.fleet = config.live.fleet.as_ref().map(fleet::checked);
-    checked.warnings.extend(checked.fleet.iter().filter_map(fleet::warning));
+    if let Some(config) = &config.live.fleet {
+        let (fleet, warnings) = fleet::checked(config);
+        checked.fleet = Some(fleet);
+        checked.warnings.extend(warnings);
+    }
     Ok(())
 }
 

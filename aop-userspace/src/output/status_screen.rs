@@ -192,6 +192,8 @@ fn expiries(all: &[Expiry], now: Timestamp, colours: Colours) -> Vec<String> {
             "server_certificate" => "server certificate",
             "client_ca" => "client CA",
             "crl" => "revocation list of",
+            "fleet_certificate" => "certificate for the fleet",
+            "fleet_ca" => "CA of the fleet's etcd",
             other => other,
         };
         let time = moment_text(expiry.not_after, now);
@@ -200,8 +202,12 @@ fn expiries(all: &[Expiry], now: Timestamp, colours: Colours) -> Vec<String> {
             1..SOON => colours.bad(&time),
             SOON.. => time,
         };
-        let (subject, site) = (clip(&expiry.subject), &expiry.site);
-        lines.push(format!("expires: {what} {subject}, site {site}, {when}"));
+        let subject = clip(&expiry.subject);
+        let site = match expiry.site.as_str() {
+            "" => String::new(),
+            site => format!(", site {site}"),
+        };
+        lines.push(format!("expires: {what} {subject}{site}, {when}"));
     }
     lines
 }

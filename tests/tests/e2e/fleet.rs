@@ -11,12 +11,15 @@ use serde_json::Value;
 
 use crate::stage::{Stage, on_changed_stage};
 
+mod certificate;
 mod clocks;
 mod compaction;
 mod false_store;
 mod faults;
 mod full;
+mod handover;
 mod hung;
+mod large;
 mod names;
 mod orders;
 mod outage;

@@ -6,17 +6,17 @@
 
 mod taken_order;
 
-use std::{collections::BTreeSet, path::Path, sync::Arc, thread};
+use std::{collections::BTreeSet, path::Path, sync::Arc, thread, time::Instant};
 
 use aop_api::{ModeChange, OrderResult, OrderState, OrderedBy, Request};
 use aop_config::{FleetConfig, FleetName};
 use aop_control::Requester;
 use aop_fleet::{
-    StoredOrders,
+    MORE_ORDERS, StoredOrders,
     orders::{HostStanding, Judgement, SignedOrder},
 };
 use jiff::Timestamp;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use taken_order::TakenOrder;
 
 use super::{Daemon, set_mode::ModesAfter};
@@ -29,6 +29,8 @@ const MAX_IGNORED: usize = 4;
 /// The last order, and what is wrong with others.
 pub(crate) struct ObeyedOrders {
     state: Mutex<OrdersState>,
+    /// Told when an order was carried out.
+    ended: Condvar,
 }
 
 #[derive(Default)]
@@ -53,7 +55,8 @@ impl ObeyedOrders {
                 (Vec::new(), Some(why))
             }
         };
-        Self { state: Mutex::new(OrdersState { taken, trouble, ..OrdersState::default() }) }
+        let state = OrdersState { taken, trouble, ..OrdersState::default() };
+        Self { state: Mutex::new(state), ended: Condvar::new() }
     }
 
     /// The number of the last order, from which on this host reads; `None` if it takes none now.
@@ -68,6 +71,17 @@ impl ObeyedOrders {
         let state = self.state.lock();
         let ignored = state.ignored.iter().take(MAX_IGNORED).cloned();
         state.trouble.iter().cloned().chain(ignored).collect()
+    }
+
+    /// Waits until no order is being carried out.
+    pub(crate) fn await_end(&self, until: Instant) {
+        let mut state = self.state.lock();
+        self.ended.wait_while_until(&mut state, |state| state.busy, until);
+    }
+
+    /// Whether an order is being carried out.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.state.lock().busy
     }
 
     /// Notes which orders this host ignores now, and logs the new ones.
@@ -109,8 +123,15 @@ impl Daemon {
                 }
             }
         }
+        if stored.unreadable > 0 {
+            ignored.insert(format!(
+                "keys below {}/orders/ in etcd that hold no order, and are ignored: {}. An \
+                 operator should delete them",
+                config.prefix, stored.unreadable
+            ));
+        }
         if stored.more {
-            ignored.insert("there are more orders in etcd than this host reads at once".to_owned());
+            ignored.insert(MORE_ORDERS.to_owned());
         }
         self.orders.note_ignored(ignored);
         let Some((order, Some(operator))) = next else { return };
@@ -124,7 +145,8 @@ impl Daemon {
         }
     }
 
-    /// Stores that this host takes the order. Whether it is stored: else nothing is done.
+    /// Stores that this host takes the order. Whether it is stored: else nothing is done. An order
+    /// that comes while another process is, or becomes, the daemon is left to that one.
     fn begin(&self, by: &OrderedBy, request: &Request) -> bool {
         let result = OrderResult {
             serial: by.serial,
@@ -133,10 +155,14 @@ impl Daemon {
             state: OrderState::Begun,
             error: None,
         };
+        let _no_changes = self.policy.exclude_changes();
+        if self.lifecycle.may_change().is_err() {
+            return false;
+        }
         let mut taken = self.orders.state.lock().taken.clone();
         taken.push(TakenOrder { result, request: request.clone() });
         taken.drain(..taken.len().saturating_sub(MAX_TAKEN));
-        let stored = self.store_orders(&taken);
+        let stored = taken_order::store(&taken, &self.settings.paths.state);
         let mut state = self.orders.state.lock();
         match stored {
             Ok(()) => {
@@ -168,8 +194,10 @@ impl Daemon {
         self.end(state, refused);
     }
 
-    /// Notes what became of the order.
+    /// Notes what became of the order. The file is left to another process that is, or becomes, the
+    /// daemon: there the order stays `begun`.
     fn end(&self, state: OrderState, error: Option<String>) {
+        let no_changes = self.policy.exclude_changes();
         let ended = {
             let mut orders = self.orders.state.lock();
             orders.busy = false;
@@ -178,15 +206,14 @@ impl Daemon {
             }
             orders.taken.clone()
         };
-        if let Err(why) = self.store_orders(&ended) {
+        self.orders.ended.notify_all();
+        if !self.lifecycle.is_handing_over()
+            && let Err(why) = taken_order::store(&ended, &self.settings.paths.state)
+        {
             tracing::warn!("{why}");
         }
+        drop(no_changes);
         self.fleet.report_soon();
-    }
-
-    fn store_orders(&self, taken: &[TakenOrder]) -> Result<(), String> {
-        let _no_changes = self.policy.exclude_changes();
-        taken_order::store(taken, &self.settings.paths.state)
     }
 
     /// The last orders, the newest last, and what holds of each now.

@@ -14,6 +14,8 @@ use std::{
 use aop_api::{FleetLink, FleetLinkState};
 use aop_config::FleetConfig;
 use aop_fleet::{FleetError, Pacing, PublishOutcome, own_name};
+use aop_tls::FileExpiry;
+use aop_types::unix_seconds;
 use jiff::Timestamp;
 use parking_lot::{Condvar, Mutex};
 use tokio::task::spawn_blocking;
@@ -32,6 +34,8 @@ pub(crate) struct FleetReporter {
 #[derive(Default)]
 struct Shared {
     link: Option<FleetLink>,
+    /// The certificates in use, with their ends.
+    expiries: Vec<FileExpiry>,
     /// Counts changes of the policy.
     changes: u64,
     stopped: bool,
@@ -52,6 +56,19 @@ impl FleetReporter {
     /// The link, for the status.
     pub(crate) fn link(&self) -> Option<FleetLink> {
         self.shared.lock().link.clone()
+    }
+
+    /// The certificates in use, with their ends.
+    pub(crate) fn expiries(&self) -> Vec<FileExpiry> {
+        self.shared.lock().expiries.clone()
+    }
+
+    /// Notes the certificates that are used from now on.
+    fn use_files(&self, expiries: Vec<FileExpiry>) {
+        for warning in expiries.iter().filter_map(|it| it.warning(unix_seconds())) {
+            tracing::warn!("{warning}");
+        }
+        self.shared.lock().expiries = expiries;
     }
 
     /// The policy has changed.
@@ -155,7 +172,8 @@ impl Daemon {
             let pause = match config {
                 None => {
                     session = None;
-                    self.fleet.shared.lock().link = None;
+                    let mut shared = self.fleet.shared.lock();
+                    (shared.link, shared.expiries) = (None, Vec::new());
                     Pause::Change
                 }
                 Some(config) => {

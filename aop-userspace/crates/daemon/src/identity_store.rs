@@ -55,7 +55,7 @@ impl Daemon {
             }
             if warned.elapsed() >= DAY {
                 warned = Instant::now();
-                for warning in self.policy.read().file_warnings.texts(aop_types::unix_seconds()) {
+                for warning in self.file_warnings().texts(aop_types::unix_seconds()) {
                     tracing::warn!("{warning}");
                 }
             }

@@ -43,6 +43,7 @@ impl Daemon {
     /// Waits for the terminator, and reads the maps.
     pub(super) fn metrics_snapshot(&self) -> MetricsSnapshot {
         let (status, lost) = self.status_and_lost(PeerListing::NoPeers);
+        let terms = self.file_warnings().expiries;
         let policy = self.policy.read();
         MetricsSnapshot {
             status,
@@ -53,7 +54,7 @@ impl Daemon {
                 (Some(_), None) => FirewallHealth::Unreadable,
             },
             lost,
-            terms: policy.file_warnings.expiries.clone(),
+            terms,
             confirmed: policy.list.confirmed,
             refused: self.refresher.state().last_failure,
             refresh: refresh_interval(&policy.live),

@@ -12,7 +12,7 @@ use aop_config::OnRefusal;
 use aop_control::status_from_maps;
 use aop_firewall::PeerListing;
 use aop_sandbox::Sandbox;
-use aop_tls::FileExpiry;
+use aop_tls::{FileExpiry, FileWarnings};
 use aop_types::monotonic_seconds;
 use jiff::Timestamp;
 
@@ -72,9 +72,10 @@ impl Daemon {
             let policy = self.policy.read();
             let warnings = configuration_warnings(&policy, &status.mode);
             status.warnings.extend(warnings);
-            status.ends = first_expiries(&policy.file_warnings.expiries);
-            status.warnings.extend(policy.file_warnings.texts(aop_types::unix_seconds()));
         }
+        let files = self.file_warnings();
+        status.ends = first_expiries(&files.expiries);
+        status.warnings.extend(files.texts(aop_types::unix_seconds()));
         status.warnings.extend(self.audit.trouble());
         status.fleet =
             self.fleet.link().map(|link| FleetLink { order: self.last_orders().pop(), ..link });
@@ -91,6 +92,13 @@ impl Daemon {
         }
         status.cloudflare = own.of_sites(&sites, &status.identities, Timestamp::now());
         (status, lost)
+    }
+
+    /// The warnings about the files in use: those of the sites, and of the fleet.
+    pub(super) fn file_warnings(&self) -> FileWarnings {
+        let mut files = self.policy.read().file_warnings.clone();
+        files.expiries.extend(self.fleet.expiries());
+        files
     }
 
     fn add_report(&self, status: &mut Status, report: TerminatorSnapshot) {

@@ -19,7 +19,7 @@ use std::{
         unix::net::UnixStream,
     },
     path::PathBuf,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use aop_api::{Release, UpgradeResult};
@@ -40,6 +40,8 @@ use super::{
 
 /// Greatest size of a message between two daemons.
 const LONGEST: usize = 64 * 1024;
+/// The longest time that an upgrade waits for orders of the fleet.
+const ORDER_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How this process was started.
 pub struct ProcessStart {
@@ -179,12 +181,17 @@ impl Daemon {
             return Err(UpgradeError::UnderWay);
         }
         // A refresh that is under way finishes and stores its list first, so that the successor
-        // finds it.
-        let _no_refresh = self.refresher.exclude();
-        {
+        // finds it. The same holds for an order of the fleet, which may be to refresh.
+        let until = Instant::now() + ORDER_PATIENCE;
+        let _no_refresh = loop {
+            self.orders.await_end(until);
+            let no_refresh = self.refresher.exclude();
             let _no_changes = self.policy.exclude_changes();
-            self.lifecycle.begin_upgrade()?;
-        }
+            if !self.orders.is_busy() || Instant::now() >= until {
+                self.lifecycle.begin_upgrade()?;
+                break no_refresh;
+            }
+        };
         // Waits for a check of the interfaces that began before.
         drop(self.firewall());
         self.store_identities_for_successor();

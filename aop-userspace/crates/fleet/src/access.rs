@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use aop_config::{EtcdEndpoint, EtcdFiles, FleetConfig, FleetPrefix};
-use aop_tls::{FileError, MutualClient, SiteFiles};
+use aop_tls::{FileError, FileExpiry, MutualClient, SiteFiles};
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -49,6 +49,17 @@ impl FleetAccess {
         })
     }
 
+    /// The certificates that were read, with their ends; none without TLS.
+    #[must_use]
+    pub fn expiries(&self) -> Vec<FileExpiry> {
+        let expiries = |files: &HandedFiles| {
+            let contents = files.contents().ok()?;
+            MutualClient::expiries(&files.ca, &files.certificate, &contents).ok()
+        };
+        // The files were checked when they were read.
+        self.tls.as_ref().and_then(expiries).unwrap_or_default()
+    }
+
     /// The endpoints, the place of the fleet, and the settings of TLS; in the process.
     pub(crate) fn open(
         &self,
@@ -74,13 +85,17 @@ impl HandedFiles {
         })
     }
 
-    fn client(&self) -> Result<MutualClient, String> {
+    fn contents(&self) -> Result<SiteFiles, String> {
         let bytes = |(path, text): (&PathBuf, &Zeroizing<String>)| {
             let bytes = BASE64.decode(text.as_bytes()).map_err(|error| error.to_string())?;
             Ok::<_, String>((path.clone(), Arc::from(bytes)))
         };
         let files = self.contents.iter().map(bytes).collect::<Result<Vec<_>, _>>()?;
-        let files = SiteFiles::handed_over(files);
+        Ok(SiteFiles::handed_over(files))
+    }
+
+    fn client(&self) -> Result<MutualClient, String> {
+        let files = self.contents()?;
         MutualClient::new(&self.ca, &self.certificate, &self.key, &files, ALPN_HTTP2)
             .map_err(|error| error.to_string())
     }

@@ -11,7 +11,7 @@ use aop_sandbox::{
 use crate::{
     FleetAccess,
     forget::ForgetOutcome,
-    order_store::OrderPage,
+    order_store::{OrderPage, OrdersFrom},
     orders::SignedOrder,
     process::{self, FleetReply, FleetRequest, Reason},
     publisher::{Publication, Rival},
@@ -66,9 +66,12 @@ pub struct StoredOrders {
     pub orders: Vec<SignedOrder>,
     /// Keys that hold no order.
     pub unreadable: usize,
-    /// Whether there are more than are read at once.
+    /// Whether there are more than are read.
     pub more: bool,
 }
+
+/// The most pages of orders that are read.
+const MOST_PAGES: usize = 16;
 
 impl FleetClient {
     /// Starts the process, and gives it the access; `first` selects the endpoint to begin with.
@@ -96,17 +99,22 @@ impl FleetClient {
     }
 
     /// Publishes the report of this host, and reads the orders whose numbers are above
-    /// `orders_above` in the same transaction; `None` reads none.
+    /// `orders_above`, the first ones in the same transaction; `None` reads none.
     ///
     /// # Errors
-    /// etcd does not take it.
+    /// etcd does not take it, or does not let this host read further orders.
     pub fn publish(
         &self,
         report: OriginReport,
         orders_above: Option<u64>,
     ) -> Result<PublishOutcome, FleetError> {
         let name = report.name.clone();
-        self.ask(&FleetRequest::Publish(Box::new(report), orders_above))?.published(&name)
+        let reply = self.ask(&FleetRequest::Publish(Box::new(report), orders_above))?;
+        let (mut outcome, next) = reply.published(&name)?;
+        if let PublishOutcome::Taken { orders, .. } = &mut outcome {
+            self.read_on(orders, next)?;
+        }
+        Ok(outcome)
     }
 
     /// Reads what all hosts have written, in one state of etcd, and what is wrong with etcd.
@@ -135,10 +143,31 @@ impl FleetClient {
     /// # Errors
     /// etcd does not answer.
     pub fn orders(&self, above: u64) -> Result<StoredOrders, FleetError> {
-        let FleetReply::Orders(page) = self.ask(&FleetRequest::Orders(above))? else {
+        let mut orders = StoredOrders::default();
+        let next = orders.add(self.page_of_orders(OrdersFrom::Above(above))?);
+        self.read_on(&mut orders, next)?;
+        Ok(orders)
+    }
+
+    /// Reads the pages that follow.
+    fn read_on(
+        &self,
+        orders: &mut StoredOrders,
+        mut next: Option<Vec<u8>>,
+    ) -> Result<(), FleetError> {
+        for _ in 1..MOST_PAGES {
+            let Some(key) = next else { return Ok(()) };
+            next = orders.add(self.page_of_orders(OrdersFrom::Key(key))?);
+        }
+        orders.more = next.is_some();
+        Ok(())
+    }
+
+    fn page_of_orders(&self, from: OrdersFrom) -> Result<OrderPage, FleetError> {
+        let FleetReply::Orders(page) = self.ask(&FleetRequest::Orders(from))? else {
             return Err(unexpected());
         };
-        Ok(page.into())
+        Ok(page)
     }
 
     /// Writes an order under its number. Whether there was none of that number, or this very order:
@@ -185,26 +214,36 @@ impl FleetReply {
         if let Self::Failed(why) = self { Err(FleetError::Etcd(why)) } else { Ok(self) }
     }
 
-    /// The outcome of the report of `name`.
-    pub(crate) fn published(self, name: &str) -> Result<PublishOutcome, FleetError> {
+    /// The outcome of the report of `name`, and the first key of further orders.
+    pub(crate) fn published(
+        self,
+        name: &str,
+    ) -> Result<(PublishOutcome, Option<Vec<u8>>), FleetError> {
         let Self::Publication(publication) = self.succeeded()? else { return Err(unexpected()) };
-        Ok(match publication {
-            Publication::Taken { bytes, rival, orders } => PublishOutcome::Taken {
-                bytes,
-                warning: rival.map(|rival| rival.warning(name)),
-                orders: orders.into(),
-            },
-            Publication::NameTaken => PublishOutcome::NameTaken(format!(
-                "another host reports as {name} (`aop fleet status --host {name}`)"
-            )),
-        })
+        match publication {
+            Publication::Taken { bytes, rival, orders: page } => {
+                let mut orders = StoredOrders::default();
+                let next = orders.add(page);
+                let warning = rival.map(|rival| rival.warning(name));
+                Ok((PublishOutcome::Taken { bytes, warning, orders }, next))
+            }
+            Publication::NameTaken => {
+                let why =
+                    format!("another host reports as {name} (`aop fleet status --host {name}`)");
+                Ok((PublishOutcome::NameTaken(why), None))
+            }
+        }
     }
 }
 
-impl From<OrderPage> for StoredOrders {
-    fn from(OrderPage { orders, unreadable, more }: OrderPage) -> Self {
-        let orders = orders.into_iter().filter_map(SignedOrder::from_parts).collect();
-        Self { orders, unreadable, more }
+impl StoredOrders {
+    /// Adds a page. Returns the first key of the next one.
+    fn add(&mut self, page: OrderPage) -> Option<Vec<u8>> {
+        let keys = page.orders.len() + page.unreadable;
+        let before = self.orders.len();
+        self.orders.extend(page.orders.into_iter().filter_map(SignedOrder::from_parts));
+        self.unreadable += keys - (self.orders.len() - before);
+        page.next
     }
 }
 

@@ -9,7 +9,7 @@ mod error;
 mod messages;
 
 pub(crate) use self::{
-    client::{Compare, EtcdClient, Operation, RangeRead, end_of_prefix},
+    client::{Compare, EtcdClient, Operation, RangeRead, Wanted, end_of_prefix},
     error::{EtcdError, FULL},
     messages::KeyValue,
 };

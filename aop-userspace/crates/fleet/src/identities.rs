@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aop_api::{FleetCertificate, FleetIdentities, HostPulls, OriginReport, ReportedIdentity};
+use aop_config::FleetName;
 use jiff::Timestamp;
 
 use crate::{HostFilter, StoredFleet};
@@ -15,22 +16,20 @@ pub fn fleet_identities(
     site: Option<&str>,
     at: Timestamp,
 ) -> FleetIdentities {
-    let reports = fleet.reports.iter();
-    let reports = reports.filter_map(|(name, report)| Some((name, report.as_ref()?)));
-    let meant: Vec<&OriginReport> = reports
+    let meant: Vec<(&FleetName, &OriginReport)> = fleet
+        .certain_reports()
         .filter(|(name, report)| filter.matches(name, Some(report)))
-        .map(|it| it.1)
         .collect();
     let mut serving: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut found: BTreeMap<(&str, &str), FleetCertificate> = BTreeMap::new();
-    for report in &meant {
+    for (name, report) in &meant {
         for reported in report.sites.iter().filter(|it| site.is_none_or(|site| it.site == site)) {
-            serving.entry(&reported.site).or_default().push(&report.name);
+            serving.entry(&reported.site).or_default().push(name.as_str());
             for identity in &reported.identities {
                 let certificate = found
                     .entry((&reported.site, &identity.spki_sha256))
                     .or_insert_with(|| certificate(&reported.site, identity));
-                add(certificate, &report.name, identity);
+                add(certificate, name.as_str(), identity);
             }
         }
     }
@@ -43,16 +42,20 @@ pub fn fleet_identities(
     }
     certificates
         .sort_by(|one, other| (&one.site, other.first_seen).cmp(&(&other.site, one.first_seen)));
-    let silent = fleet.seen.keys().filter(|name| !fleet.reports.contains_key(*name));
+    let silent = fleet.seen.keys().filter(|name| !fleet.reports().contains_key(*name));
     let silent = silent.filter(|name| filter.matches(name, None));
-    let cut = |report: &&&OriginReport| {
+    let unclear = fleet.reports().iter().filter(|(name, report)| {
+        filter.matches(name, report.as_ref().ok()) && fleet.doubt(name).is_some()
+    });
+    let cut = meant.iter().filter(|(_, report)| {
         report.more_sites > 0 || report.sites.iter().any(|it| it.more_identities > 0)
-    };
+    });
     FleetIdentities {
         at,
         certificates,
         silent: silent.map(ToString::to_string).collect(),
-        incomplete: meant.iter().filter(cut).map(|report| report.name.clone()).collect(),
+        unclear: unclear.map(|(name, _)| name.to_string()).collect(),
+        incomplete: cut.map(|(name, _)| name.to_string()).collect(),
     }
 }
 

@@ -42,7 +42,7 @@ pub use forget::ForgetOutcome;
 pub use identities::fleet_identities;
 pub use order_list::fleet_orders;
 pub use order_words::{hosts_in_words, request_in_words};
-pub use overview::fleet_overview;
+pub use overview::{MORE_ORDERS, fleet_overview};
 pub use own_name::own_name;
 pub use pacing::Pacing;
 pub use pattern::NamePattern;
@@ -50,7 +50,7 @@ pub use process::run as run_process;
 pub use publisher::LEASE;
 pub use session::EtcdSession;
 pub use summary::{ReportFacts, host_report};
-pub use view::{HostFilter, StoredFleet, fleet_report, report_of_host};
+pub use view::{HostFilter, StoredFleet, UnclearReport, fleet_report, report_of_host};
 pub use wave_watch::{WaveProgress, WaveWatch};
 pub use waves::{PlannedWave, WaveSizes};
 

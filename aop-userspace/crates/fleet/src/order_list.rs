@@ -23,13 +23,17 @@ pub fn fleet_orders(
         })
     });
     let orders: Vec<_> = orders.collect();
-    FleetOrders { unreadable: stored.unreadable + stored.orders.len() - orders.len(), orders }
+    FleetOrders {
+        unreadable: stored.unreadable + stored.orders.len() - orders.len(),
+        more: stored.more,
+        orders,
+    }
 }
 
 /// The hosts that took the order of this number.
-fn hosts_of(serial: u64, fleet: &StoredFleet) -> Vec<OrderedHost> {
-    let took = fleet.reports.iter().filter_map(|(name, report)| {
-        let order = report.as_ref()?.orders.iter().find(|order| order.serial == serial)?;
+pub(crate) fn hosts_of(serial: u64, fleet: &StoredFleet) -> Vec<OrderedHost> {
+    let took = fleet.certain_reports().filter_map(|(name, report)| {
+        let order = report.orders.iter().find(|order| order.serial == serial)?;
         Some(OrderedHost {
             host: name.to_string(),
             state: order.state.clone(),

@@ -6,13 +6,22 @@ use aop_config::FleetPrefix;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    etcd::{Compare, EtcdClient, EtcdError, KeyValue, Operation, end_of_prefix},
+    etcd::{Compare, EtcdClient, EtcdError, KeyValue, Operation, Wanted, end_of_prefix},
     keys,
     orders::{OrderParts, SignedOrder},
 };
 
-/// The most orders that are read at once.
+/// The most orders of a page.
 const MOST: i64 = 64;
+
+/// The orders to read: a page of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum OrdersFrom {
+    /// Those whose numbers are above this one.
+    Above(u64),
+    /// Those from this key on, as the page before names it.
+    Key(Vec<u8>),
+}
 
 /// Orders, as the parent gets them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,8 +29,8 @@ pub(crate) struct OrderPage {
     pub(crate) orders: Vec<OrderParts>,
     /// Keys that hold no order.
     pub(crate) unreadable: usize,
-    /// Whether there are more.
-    pub(crate) more: bool,
+    /// The first key of the next page, if one follows.
+    pub(crate) next: Option<Vec<u8>>,
 }
 
 /// The keys of the orders whose numbers are above one.
@@ -40,7 +49,12 @@ impl OrderRange {
 
     /// The read of these orders, as a step of a transaction.
     pub(crate) fn operation(&self) -> Operation<'_> {
-        Operation::GetRange(&self.from, self.end.clone(), MOST)
+        Operation::GetRange(&self.from, self.end.clone(), MOST, Wanted::Values)
+    }
+
+    /// No order of the range, and all of them on the next page.
+    pub(crate) fn unread(&self) -> OrderPage {
+        OrderPage { next: Some(self.from.clone().into_bytes()), ..OrderPage::default() }
     }
 }
 
@@ -48,18 +62,24 @@ impl OrderPage {
     pub(crate) fn of(keys: &[KeyValue], more: bool) -> Self {
         let order = |key: &KeyValue| Some(SignedOrder::from_bytes(&key.value).ok()?.to_parts());
         let orders: Vec<_> = keys.iter().filter_map(order).collect();
-        Self { unreadable: keys.len() - orders.len(), orders, more }
+        // The key itself and the smallest character are the next key.
+        let next = keys.last().filter(|_| more).map(|last| [&*last.key, &[0]].concat());
+        Self { unreadable: keys.len() - orders.len(), orders, next }
     }
 }
 
-/// Reads the orders whose numbers are above `above`.
+/// Reads a page of orders.
 pub(crate) async fn read(
     etcd: &mut EtcdClient,
     prefix: &FleetPrefix,
-    above: u64,
+    from: OrdersFrom,
 ) -> Result<OrderPage, EtcdError> {
-    let OrderRange { from, end } = OrderRange::above(prefix, above);
-    let page = etcd.range(from.as_bytes(), &end, MOST, 0).await?;
+    let from = match from {
+        OrdersFrom::Above(above) => OrderRange::above(prefix, above).from.into_bytes(),
+        OrdersFrom::Key(key) => key,
+    };
+    let end = end_of_prefix(&keys::orders(prefix));
+    let page = etcd.range(&from, &end, Wanted::Values, MOST, 0).await?;
     Ok(OrderPage::of(&page.keys, page.more))
 }
 

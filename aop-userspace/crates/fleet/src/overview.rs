@@ -11,10 +11,11 @@ use aop_api::{
 use aop_types::SafeText;
 use jiff::Timestamp;
 
-use crate::{hosts_in_words, request_in_words};
+use crate::{hosts_in_words, request_in_words, whole_fleet::MOST_HOSTS};
 
-/// The most hosts in the grid. A fleet of more has several prefixes.
-const MOST_HOSTS: usize = 20_000;
+/// The warning where not all orders were read.
+pub const MORE_ORDERS: &str = "etcd has more orders than are read, so the newest ones are not known: \
+     take the right to write orders from those who write so many, and delete theirs";
 /// The most certificates.
 const MOST_CERTIFICATES: usize = 200;
 /// The most rows of another list, and the most names of hosts in a row.
@@ -40,10 +41,14 @@ pub fn fleet_overview(
     waiting.sort_by_key(|it| it.pending.until);
     let mut given: Vec<_> = orders.orders.into_iter().map(order_row).collect();
     given.reverse();
+    let mut warnings = report.warnings.clone();
+    if orders.more {
+        warnings.push(MORE_ORDERS.to_owned());
+    }
     FleetOverview {
         at: report.at,
         sums: report.sums.clone(),
-        warnings: report.warnings.clone(),
+        warnings,
         unreadable: unreadable + orders.unreadable,
         versions: shares(reports().map(|it| it.version.as_str())),
         lists: shares(reports().map(|it| it.list.digest.as_str())),
@@ -52,6 +57,7 @@ pub fn fleet_overview(
             certificate_rows(identities.certificates),
             MOST_CERTIFICATES,
         ),
+        unclear: Listed::first_of(identities.unclear, MOST_ROWS),
         incomplete: Listed::first_of(identities.incomplete, MOST_ROWS),
         waiting: Listed::first_of(waiting, MOST_ROWS),
         orders: Listed::first_of(given, MOST_ROWS),

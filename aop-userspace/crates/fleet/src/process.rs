@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use crate::{
     EtcdSession, FleetAccess,
     forget::ForgetOutcome,
-    order_store::OrderPage,
+    order_store::{OrderPage, OrdersFrom},
     publisher::Publication,
     reader::{FleetPage, PageRequest},
     store_warnings::StoreWarning,
@@ -42,8 +42,8 @@ pub(crate) enum FleetRequest {
     Read(PageRequest),
     /// Ask etcd what is wrong with it.
     StoreWarnings,
-    /// Read the orders whose numbers are above this one.
-    Orders(u64),
+    /// Read a page of orders.
+    Orders(OrdersFrom),
     /// Write an order, if there is none of its number.
     Order {
         serial: u64,

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     MAX_REPORT,
-    etcd::{Compare, EtcdClient, EtcdError, KeyValue, Operation, RangeRead, end_of_prefix},
+    etcd::{Compare, EtcdClient, EtcdError, KeyValue, Operation, RangeRead, Wanted, end_of_prefix},
     keys::HostKeys,
     order_store::{OrderPage, OrderRange},
 };
@@ -61,12 +61,11 @@ pub(crate) enum Rival {
 }
 
 /// The content of `PREFIX/seen/NAME` and of a claim.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Seen {
-    /// The instance.
-    pub(crate) instance: String,
+#[derive(Serialize)]
+struct Seen<'a> {
+    instance: &'a str,
     /// When it reported, by its clock.
-    pub(crate) at: Timestamp,
+    at: Timestamp,
 }
 
 /// The part of a report that tells whose it is.
@@ -104,7 +103,16 @@ impl Publisher {
         report: &OriginReport,
         orders_above: Option<u64>,
     ) -> Result<Publication, EtcdError> {
-        let published = self.try_publish(etcd, prefix, report, orders_above).await;
+        let mut published = self.try_publish(etcd, prefix, report, orders_above).await;
+        if let (Err(EtcdError::TooLong), Some(last)) = (&published, orders_above) {
+            // etcd took the report. An operator may have written values that are far too long for
+            // orders: they are read with reads of their own.
+            self.revision = None;
+            published = self.try_publish(etcd, prefix, report, None).await;
+            if let Ok(Publication::Taken { orders, .. }) = &mut published {
+                *orders = OrderRange::above(prefix, last).unread();
+            }
+        }
         if matches!(published, Err(EtcdError::Refused(_))) {
             // Perhaps it was the lease. After an attempt without an answer it may live: then the
             // next attempt renews it.
@@ -128,7 +136,7 @@ impl Publisher {
         if value.len() > MAX_REPORT {
             return Err(refused(format!("a report of {} bytes is too long", value.len())));
         }
-        let seen = Seen { instance: report.instance.clone(), at: report.at };
+        let seen = Seen { instance: &report.instance, at: report.at };
         let seen = serde_json::to_vec(&seen).map_err(|error| refused(error.to_string()))?;
         let lease = self.living_lease(etcd).await?;
         let known = self.revision.is_some_and(|revision| revision != 0);
@@ -140,7 +148,12 @@ impl Publisher {
                 Operation::Put { key: &keys.report, value: value.clone(), lease },
                 Operation::Put { key: &keys.seen, value: seen.clone(), lease: 0 },
                 Operation::Delete(&claim),
-                Operation::GetRange(&keys.claims, end_of_prefix(&keys.claims), MAX_CLAIMS),
+                Operation::GetRange(
+                    &keys.claims,
+                    end_of_prefix(&keys.claims),
+                    MAX_CLAIMS,
+                    Wanted::Keys,
+                ),
             ];
             success.extend(orders.as_ref().map(OrderRange::operation));
             let condition =

@@ -37,7 +37,7 @@ impl EtcdSession {
         Ok(Self { etcd, prefix, publisher: Publisher::default() })
     }
 
-    /// As [`FleetClient::publish`](crate::FleetClient::publish).
+    /// As [`FleetClient::publish`](crate::FleetClient::publish), with the first page of the orders.
     ///
     /// # Errors
     /// etcd does not take it.
@@ -47,7 +47,8 @@ impl EtcdSession {
         orders_above: Option<u64>,
     ) -> Result<PublishOutcome, FleetError> {
         let name = report.name.clone();
-        self.reply(FleetRequest::Publish(Box::new(report), orders_above)).await.published(&name)
+        let reply = self.reply(FleetRequest::Publish(Box::new(report), orders_above)).await;
+        Ok(reply.published(&name)?.0)
     }
 
     /// The answer to a message, in time.
@@ -77,8 +78,8 @@ impl EtcdSession {
             FleetRequest::StoreWarnings => {
                 Ok(FleetReply::StoreWarnings(store_warnings::of(etcd).await))
             }
-            FleetRequest::Orders(above) => {
-                Ok(FleetReply::Orders(order_store::read(etcd, prefix, above).await?))
+            FleetRequest::Orders(from) => {
+                Ok(FleetReply::Orders(order_store::read(etcd, prefix, from).await?))
             }
             FleetRequest::Order { serial, value, life } => {
                 let written = order_store::write(etcd, prefix, serial, value, life).await?;

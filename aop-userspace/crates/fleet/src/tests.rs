@@ -38,7 +38,7 @@ fn report_of(host: &str, status: Status, sites: &[String]) -> OriginReport {
 }
 
 /// A report of a host on which all is well.
-fn good(host: &str) -> OriginReport {
+pub(crate) fn good(host: &str) -> OriginReport {
     let report = report_of(host, Status::nothing(), &[]);
     OriginReport {
         state: aop_api::OverviewState::Ok,
@@ -71,6 +71,9 @@ fn site(name: &str, seen: &[(&str, u64)]) -> ReportedSite {
 
 /// An etcd with these reports, and nothing else.
 fn stored(reports: Vec<OriginReport>) -> StoredFleet {
-    let reports = reports.into_iter().map(|report| (name(&report.name), Some(report)));
-    StoredFleet { reports: reports.collect(), ..StoredFleet::default() }
+    let mut fleet = StoredFleet::default();
+    for report in reports {
+        fleet.add_report(name(&report.name), Some(report));
+    }
+    fleet
 }

@@ -18,8 +18,7 @@ const CLOCK_SKEW: u64 = 90;
 /// The content of etcd for a fleet: untrusted, of its form, with safe texts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StoredFleet {
-    /// The reports; `None` where one cannot be read.
-    pub reports: BTreeMap<FleetName, Option<OriginReport>>,
+    reports: BTreeMap<FleetName, Result<OriginReport, UnclearReport>>,
     /// When each host has last reported, by its own clock.
     pub seen: BTreeMap<FleetName, Timestamp>,
     /// The names that further hosts claim.
@@ -30,13 +29,47 @@ pub struct StoredFleet {
     pub warnings: Vec<String>,
 }
 
+/// Why there is no report at the key of a host.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnclearReport {
+    /// It is too long, or of no form of ours.
+    #[error("its report cannot be read")]
+    Unreadable,
+    /// It has this name.
+    #[error("its report is that of {0}")]
+    OfAnother(String),
+}
+
 impl StoredFleet {
-    /// Why the report of `name` may not be that of the host: it counts for nothing then.
+    /// Adds what is at the key of the host `name`; `None` if that cannot be read. A host may write
+    /// any name into its report: one with another name than the key is not kept.
+    pub fn add_report(&mut self, name: FleetName, report: Option<OriginReport>) {
+        let report = match report {
+            Some(report) if report.name == name.as_str() => Ok(report),
+            Some(report) => Err(UnclearReport::OfAnother(report.name)),
+            None => Err(UnclearReport::Unreadable),
+        };
+        self.reports.insert(name, report);
+    }
+
+    /// The reports, each with the name of its key.
+    #[must_use]
+    pub fn reports(&self) -> &BTreeMap<FleetName, Result<OriginReport, UnclearReport>> {
+        &self.reports
+    }
+
+    /// The reports that count.
+    pub fn certain_reports(&self) -> impl Iterator<Item = (&FleetName, &OriginReport)> {
+        let reports = self.reports.iter();
+        let certain = reports.filter_map(|(name, report)| Some((name, report.as_ref().ok()?)));
+        certain.filter(|(name, _)| self.doubt(name).is_none())
+    }
+
+    /// Why what is at the key of `name` counts for nothing, if there is anything.
     #[must_use]
     pub fn doubt(&self, name: &FleetName) -> Option<String> {
-        let report = self.reports.get(name)?.as_ref()?;
-        if report.name != name.as_str() {
-            return Some(format!("its report is that of {}", report.name));
+        if let Err(unclear) = self.reports.get(name)? {
+            return Some(unclear.to_string());
         }
         self.claimed.contains(name).then(|| {
             "another host claims this name: give one of them another fleet.name".to_owned()
@@ -79,8 +112,8 @@ pub fn fleet_report(
     let mut hosts = Vec::new();
     for (name, report) in reports {
         let last = seen.remove(&name);
-        if filter.matches(&name, report.as_ref()) {
-            hosts.push(host(&name, report, last, doubts.get(&name), at));
+        if filter.matches(&name, report.as_ref().ok()) {
+            hosts.push(host(&name, report.ok(), last, doubts.get(&name), at));
         }
     }
     for (name, last) in seen {
@@ -112,21 +145,15 @@ fn host(
     doubt: Option<&String>,
     at: Timestamp,
 ) -> FleetHost {
-    let unclear = |reasons: Vec<String>, report| FleetHost {
-        name: name.to_string(),
-        state: FleetHostState::Unclear,
-        last_seen: seen,
-        reasons,
-        report,
-    };
     let Some(report) = report else {
-        return unclear(vec!["its report cannot be read".to_owned()], None);
+        return FleetHost {
+            name: name.to_string(),
+            state: FleetHostState::Unclear,
+            last_seen: seen,
+            reasons: doubt.cloned().into_iter().collect(),
+            report: None,
+        };
     };
-    if let Some(doubt) = doubt
-        && report.name != name.as_str()
-    {
-        return unclear(vec![doubt.clone()], None);
-    }
     let mut state = match report.state {
         OverviewState::Ok => FleetHostState::Ok,
         OverviewState::Warning => FleetHostState::Warning,
@@ -153,12 +180,21 @@ fn host(
 }
 
 fn silent(name: &FleetName, last: Timestamp, at: Timestamp) -> FleetHost {
-    let ago = u64::try_from(at.duration_since(last).as_secs()).unwrap_or(0);
+    let ago = at.duration_since(last).as_secs();
+    let (is_past, seconds) = (ago >= 0, duration_text(ago.unsigned_abs()));
+    let why = if is_past {
+        format!("it last reported {seconds} ago")
+    } else {
+        format!(
+            "its last report is of a time {seconds} ahead of the clock of this host: compare the \
+             clocks"
+        )
+    };
     FleetHost {
         name: name.to_string(),
         state: FleetHostState::Silent,
         last_seen: Some(last),
-        reasons: vec![format!("it last reported {} ago", duration_text(ago))],
+        reasons: vec![why],
         report: None,
     }
 }

@@ -124,14 +124,13 @@ impl WaveWatch {
             if let HostStage::Stopped(_) = host.stage {
                 continue;
             }
-            let stage = match (fleet.reports.get(name), fleet.doubt(name)) {
+            let stage = match (fleet.reports().get(name), fleet.doubt(name)) {
                 (_, Some(doubt)) => Some(HostStage::Stopped(doubt)),
-                (Some(Some(report)), None) => {
+                (Some(Ok(report)), None) => {
                     host.missing = None;
                     Some(host.stage_by(report, *serial, *confirms, *taken_by, now))
                 }
-                (Some(None), None) => host.missing_at(now, "its report cannot be read"),
-                (None, None) => host.missing_at(now, "it does not report any more"),
+                (Some(Err(_)) | None, None) => host.missing_at(now, "it does not report any more"),
             };
             if let Some(stage) = stage {
                 host.stage = stage;

@@ -7,8 +7,8 @@ use crate::{
     reader::{FleetEntry, FleetPage, FleetPart, PageRequest},
 };
 
-/// More pages of one part than a fleet has.
-const MAX_PAGES: usize = 1000;
+/// The most hosts of a fleet: a reading of more reports would take gigabytes.
+pub(crate) const MOST_HOSTS: usize = 20_000;
 /// The attempts to read all in one state. etcd is compacted every few minutes, and a reading takes
 /// seconds.
 const ATTEMPTS: usize = 5;
@@ -33,15 +33,19 @@ fn read_once(
     let mut fleet = StoredFleet::default();
     let mut revision = 0;
     for part in [FleetPart::Hosts, FleetPart::Seen, FleetPart::Claims] {
-        let mut after = None;
-        for _ in 0..MAX_PAGES {
-            let Some(mut page) = page(PageRequest { part, after, revision })? else {
+        let (mut from, mut keys) = (None, 0);
+        loop {
+            let Some(mut page) = page(PageRequest { part, from, revision })? else {
                 return Ok(None);
             };
             revision = page.revision;
-            after = page.last.take();
+            from = page.next.take();
+            keys += (page.entries.len() + page.unreadable).max(1);
+            if keys > MOST_HOSTS {
+                return Err(too_many(part));
+            }
             take(&mut fleet, page);
-            if after.is_none() {
+            if from.is_none() {
                 break;
             }
         }
@@ -49,15 +53,28 @@ fn read_once(
     Ok(Some(fleet))
 }
 
+fn too_many(part: FleetPart) -> FleetError {
+    let part = match part {
+        FleetPart::Hosts => "hosts",
+        FleetPart::Seen => "seen",
+        FleetPart::Claims => "claims",
+    };
+    FleetError::Etcd(Reason::new(&format!(
+        "there are more than {MOST_HOSTS} keys below {part}/ of fleet.prefix in etcd, which is more \
+         than a fleet has hosts. Delete those that are not of hosts, or give each part of the fleet \
+         a prefix and an etcd of its own: docs/fleet.md#how-large"
+    )))
+}
+
 fn take(fleet: &mut StoredFleet, page: FleetPage) {
     fleet.unreadable += page.unreadable;
     for entry in page.entries {
         match entry {
             FleetEntry::Report(name, report) => {
-                fleet.reports.insert(name, report.map(|report| *report));
+                fleet.add_report(name, report.map(|report| *report));
             }
             FleetEntry::Seen(name, seen) => {
-                fleet.seen.insert(name, seen.at);
+                fleet.seen.insert(name, seen);
             }
             FleetEntry::Claim(name) => {
                 fleet.claimed.insert(name);
@@ -75,7 +92,7 @@ mod tests {
         FleetPage {
             entries: vec![FleetEntry::Claim(name.parse().expect("a name"))],
             unreadable: 0,
-            last: more.then(|| name.to_owned()),
+            next: more.then(|| name.as_bytes().to_vec()),
             revision,
         }
     }
@@ -84,8 +101,8 @@ mod tests {
     fn a_compaction_between_two_pages_begins_the_reading_again_in_a_newer_state() {
         let mut asked = Vec::new();
         let fleet = read(|request| {
-            asked.push((request.after.clone(), request.revision));
-            Ok(match (request.part, request.after.is_some(), asked.len()) {
+            asked.push(request.revision);
+            Ok(match (request.part, request.from.is_some(), asked.len()) {
                 (FleetPart::Hosts, false, 1) => Some(page("old", true, 7)),
                 (FleetPart::Hosts, true, 2) => None,
                 (FleetPart::Hosts, false, _) => Some(page("web-1", true, 9)),
@@ -96,13 +113,45 @@ mod tests {
         let fleet = fleet.expect("a fleet");
         let names: Vec<_> = fleet.claimed.iter().map(|name| name.as_str()).collect();
         assert_eq!(names, ["web-1", "web-2", "web-3"]);
-        let revisions: Vec<_> = asked.iter().map(|(_, revision)| *revision).collect();
-        assert_eq!(revisions, [0, 7, 0, 9, 9, 9]);
+        assert_eq!(asked, [0, 7, 0, 9, 9, 9]);
     }
 
     #[test]
     fn a_state_that_is_gone_each_time_is_an_error() {
         let error = read(|_| Ok(None)).expect_err("no fleet");
         assert!(error.to_string().contains("compacted 5 times"), "{error}");
+    }
+    #[test]
+    fn more_keys_than_a_fleet_has_hosts_are_an_error_and_never_a_part_of_the_fleet() {
+        // An endless etcd, and a process that answers nothing but that more follows.
+        for entries in [500, 0] {
+            let mut pages = 0;
+            let error = read(|_| {
+                pages += 1;
+                let mut page = page("web-1", true, 7);
+                page.entries = vec![page.entries[0].clone(); entries];
+                Ok(Some(page))
+            });
+            let error = error.expect_err("no fleet").to_string();
+            assert!(error.contains("more than 20000 keys below hosts/"), "{error}");
+            assert!(pages <= MOST_HOSTS + 1, "{pages}");
+        }
+    }
+
+    #[test]
+    fn a_report_is_kept_under_its_key_alone() {
+        let report = crate::tests::good("web-2");
+        let fleet = read(|request| {
+            let mut page = page("web-9", false, 7);
+            if request.part == FleetPart::Hosts {
+                let name = "web-1".parse().expect("a name");
+                page.entries = vec![FleetEntry::Report(name, Some(Box::new(report.clone())))];
+            }
+            Ok(Some(page))
+        });
+        let fleet = fleet.expect("a fleet");
+        let why = fleet.doubt(&"web-1".parse().expect("a name"));
+        assert_eq!(why.as_deref(), Some("its report is that of web-2"));
+        assert_eq!(fleet.certain_reports().count(), 0);
     }
 }

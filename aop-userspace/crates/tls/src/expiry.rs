@@ -9,10 +9,10 @@ use super::{
     validity::{DAY, Validity},
 };
 
-/// A certificate or revocation list of a site, with its validity.
+/// A certificate or revocation list of a site or of the fleet, with its validity.
 #[derive(Clone, Debug)]
 pub struct FileExpiry {
-    /// The site; the first one if several share the file.
+    /// The site; the first one if several share the file, and empty for the fleet.
     pub(crate) site: String,
     /// The certificate's subject, or the issuer of a revocation list.
     pub(crate) subject: String,
@@ -44,6 +44,10 @@ pub(crate) enum ExpiryKind {
     BuiltInCa(OnExpiry),
     /// A revocation list.
     Crl(OnExpiry),
+    /// The certificate of this host for etcd, or an intermediate of it.
+    FleetCertificate,
+    /// A CA of etcd's certificates.
+    FleetCa,
 }
 
 /// The words and the severity for a kind.
@@ -101,6 +105,22 @@ impl ExpiryKind {
             Self::BuiltInCa(OnExpiry::Warn) => BUILT_IN.served(SERVED),
             Self::Crl(OnExpiry::Refuse) => CRL,
             Self::Crl(OnExpiry::Warn) => CRL.served(UNREVOKED),
+            Self::FleetCertificate => KindRow {
+                name: "fleet_certificate",
+                noun: "certificate for the fleet",
+                ahead: 30 * DAY,
+                consequence: "etcd refuses this host, and the fleet does not see it",
+                remedy: "replace it; aop reads it again within an hour, or with a reload",
+                severity: Severity::Warning,
+            },
+            Self::FleetCa => KindRow {
+                name: "fleet_ca",
+                noun: "CA of the fleet's etcd",
+                ahead: 90 * DAY,
+                consequence: "this host refuses the certificates of etcd that it signed",
+                remedy: "add the new CA beside it, and replace the certificates of etcd",
+                severity: Severity::Warning,
+            },
         }
     }
 }
@@ -140,7 +160,7 @@ impl FileExpiry {
         self.kind.row().name
     }
 
-    /// The site; the first one if several share the file.
+    /// The site; the first one if several share the file, and empty for the fleet.
     #[must_use]
     pub fn site(&self) -> &str {
         &self.site
@@ -185,8 +205,10 @@ mod tests {
 
     #[test]
     fn each_kind_is_warned_of_early_enough_to_replace_it() {
-        use ExpiryKind::{BuiltInCa, ClientCa, Crl, Server};
+        use ExpiryKind::{BuiltInCa, ClientCa, Crl, FleetCa, FleetCertificate, Server};
         for (kind, noun, days) in [
+            (FleetCertificate, "certificate for the fleet a.pem", 30),
+            (FleetCa, "CA of the fleet's etcd a.pem", 90),
             (Server, "server certificate a.pem", 30),
             (ClientCa(OnExpiry::Refuse), "client CA a.pem", 90),
             (ClientCa(OnExpiry::Warn), "client CA a.pem", 90),
@@ -219,8 +241,10 @@ mod tests {
 
     #[test]
     fn only_dates_by_which_peers_are_refused_are_mistakes() {
-        use ExpiryKind::{BuiltInCa, ClientCa, Crl, Server};
+        use ExpiryKind::{BuiltInCa, ClientCa, Crl, FleetCa, FleetCertificate, Server};
         for (kind, refuses) in [
+            (FleetCertificate, false),
+            (FleetCa, false),
             (Server, true),
             (ClientCa(OnExpiry::Refuse), true),
             (ClientCa(OnExpiry::Warn), false),
@@ -261,6 +285,8 @@ mod tests {
             (ExpiryKind::ClientCa(OnExpiry::Warn), "client_ca"),
             (ExpiryKind::BuiltInCa(OnExpiry::Refuse), "client_ca"),
             (ExpiryKind::Crl(OnExpiry::Warn), "crl"),
+            (ExpiryKind::FleetCertificate, "fleet_certificate"),
+            (ExpiryKind::FleetCa, "fleet_ca"),
         ] {
             let it = expiry(kind);
             assert_eq!(it.kind(), name);

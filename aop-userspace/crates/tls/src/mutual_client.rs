@@ -8,8 +8,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
 use super::{
-    FileError, error::FileErrorKind, pem, presented_certificate::PresentedCertificate,
-    probe_client::FixedClientCert, signature_cache, site_files::SiteFiles,
+    FileError, FileExpiry, error::FileErrorKind, expiry::ExpiryKind, identity, pem,
+    presented_certificate::PresentedCertificate, probe_client::FixedClientCert, signature_cache,
+    site_files::SiteFiles, validity::Validity,
 };
 
 /// The settings of a client. Cheap to clone.
@@ -53,6 +54,35 @@ impl MutualClient {
             ))));
         config.alpn_protocols = vec![alpn.to_vec()];
         Ok(Self(TlsConnector::from(Arc::new(config))))
+    }
+
+    /// The certificates of these files, with their ends.
+    ///
+    /// # Errors
+    /// A file cannot be read or used.
+    pub fn expiries(
+        ca: &Path,
+        certificate: &Path,
+        files: &SiteFiles,
+    ) -> Result<Vec<FileExpiry>, FileError> {
+        let mut expiries = Vec::new();
+        for (file, chain, kind) in [
+            (certificate, pem::certificates(certificate, files)?, ExpiryKind::FleetCertificate),
+            (ca, pem::client_cas(ca, files)?, ExpiryKind::FleetCa),
+        ] {
+            for der in &chain {
+                let parsed = pem::parse(der, file)?;
+                expiries.push(FileExpiry {
+                    site: String::new(),
+                    subject: identity::distinguished_name(parsed.subject()),
+                    file: file.display().to_string(),
+                    validity: Validity::from(&parsed),
+                    kind,
+                    list: None,
+                });
+            }
+        }
+        Ok(expiries)
     }
 
     /// Makes a handshake over `stream` with the server of this name or address.

@@ -4,21 +4,28 @@
 use aop_api::CheckedFleet;
 use aop_config::FleetConfig;
 use aop_fleet::FleetAccess;
+use aop_types::unix_seconds;
 
 use crate::output::count;
 
-pub(super) fn checked(config: &FleetConfig) -> CheckedFleet {
-    CheckedFleet {
+/// The settings, and the warnings about the files.
+pub(super) fn checked(config: &FleetConfig) -> (CheckedFleet, Vec<String>) {
+    let read = FleetAccess::read(config);
+    let warnings = match &read {
+        Ok(access) => {
+            let expiries = access.expiries();
+            expiries.iter().filter_map(|it| it.warning(unix_seconds())).collect()
+        }
+        Err(error) => vec![format!("fleet: {error}")],
+    };
+    let checked = CheckedFleet {
         endpoints: config.endpoints.iter().map(ToString::to_string).collect(),
         prefix: config.prefix.to_string(),
         name: config.name.as_ref().map(ToString::to_string),
         operators: config.operators.len(),
-        error: FleetAccess::read(config).err().map(|error| error.to_string()),
-    }
-}
-
-pub(super) fn warning(checked: &CheckedFleet) -> Option<String> {
-    checked.error.as_ref().map(|error| format!("fleet: {error}"))
+        error: read.err().map(|error| error.to_string()),
+    };
+    (checked, warnings)
 }
 
 /// The link, for people.

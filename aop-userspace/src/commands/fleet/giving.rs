@@ -30,7 +30,7 @@ impl Ordering {
         for warning in &stored.warnings {
             eprintln!("aop: warning: {warning}");
         }
-        let meant = meant(&ordered, stored);
+        let meant = meant(&ordered, &stored);
         let taken = meant.reporting.values().flat_map(|report| &report.orders);
         let taken = taken.map(|order| order.serial).max().unwrap_or_default();
         let Plan { waves, mut reporting, silent, mut result } = Plan::of(meant, &request, sizes);

@@ -9,7 +9,7 @@ use std::{
 use aop_api::{Order, OrderedHosts, OrderedWave, OriginReport, Request, StoppedHost};
 use aop_config::{FleetConfig, FleetName, OperatorKey};
 use aop_fleet::{
-    FleetClient, FleetError, WaveProgress, WaveWatch,
+    FleetClient, FleetError, MORE_ORDERS, WaveProgress, WaveWatch,
     orders::{MAX_AHEAD, OperatorSecret, SignedOrder},
 };
 use aop_types::shorten;
@@ -85,6 +85,9 @@ impl Orderer {
         });
         // Nothing was written yet.
         let stored = stored.map_err(|it| NotGiven::because(&it.why))?;
+        if stored.more {
+            return Err(NotGiven::because(&MORE_ORDERS));
+        }
         let mut keys: Vec<OperatorKey> = self.config.operators.clone();
         keys.push(self.secret.public_key());
         let genuine = stored.orders.iter().filter_map(|order| order.signed_by(&keys));

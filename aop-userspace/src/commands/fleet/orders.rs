@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use aop_api::{FleetOrders, OrderState, OrderedHost, StoredOrder};
-use aop_fleet::{fleet_orders, hosts_in_words, request_in_words};
+use aop_fleet::{MORE_ORDERS, fleet_orders, hosts_in_words, request_in_words};
 use aop_types::escape_ascii;
 use clap::Args;
 
@@ -45,6 +45,9 @@ fn page(orders: &FleetOrders) -> String {
     }
     if orders.orders.is_empty() {
         text.push("no order counts now".to_owned());
+    }
+    if orders.more {
+        text.push(format!("! {MORE_ORDERS}"));
     }
     if orders.unreadable > 0 {
         text.push(format!("{} in etcd: no order", count(orders.unreadable, "key")));
@@ -92,7 +95,7 @@ mod tests {
         };
         let operator = "ed25519:key".to_owned();
         let orders = vec![StoredOrder { order, operator, genuine: true, hosts: Vec::new() }];
-        let text = page(&FleetOrders { orders, unreadable: 0 });
+        let text = page(&FleetOrders { orders, unreadable: 0, more: false });
         assert!(text.contains("\n  for *, ring=canary, one wave of them\n  reload\n"), "{text}");
     }
 }

@@ -53,12 +53,13 @@ fn life(text: &str) -> Result<Duration, String> {
 }
 
 /// The hosts that are meant.
+#[derive(Default)]
 pub(super) struct MeantHosts {
     /// Those that report.
     pub(super) reporting: BTreeMap<FleetName, OriginReport>,
     /// Those of them whose report may not be theirs.
     pub(super) doubtful: BTreeSet<FleetName>,
-    /// Those that do not, or whose report cannot be read.
+    /// Those that do not, or whose report cannot be read or is that of another host.
     pub(super) silent: Vec<FleetName>,
 }
 
@@ -90,21 +91,18 @@ impl Ordering {
 }
 
 /// The hosts of `stored` that `ordered` means.
-pub(super) fn meant(ordered: &OrderedHosts, stored: StoredFleet) -> MeantHosts {
-    let doubtful: BTreeSet<FleetName> =
-        stored.reports.keys().filter(|name| stored.doubt(name).is_some()).cloned().collect();
-    let StoredFleet { reports, seen, .. } = stored;
-    let mut meant = MeantHosts { reporting: BTreeMap::new(), doubtful, silent: Vec::new() };
-    let silent = seen.into_keys().filter(|name| !reports.contains_key(name));
-    meant.silent.extend(silent.filter(|name| may_include(ordered, name)));
-    for (name, report) in reports {
-        match report {
-            Some(report) if hosts_include(ordered, &name, &report.labels) => {
-                meant.reporting.insert(name, report);
+pub(super) fn meant(ordered: &OrderedHosts, stored: &StoredFleet) -> MeantHosts {
+    let mut meant = MeantHosts::default();
+    let names: BTreeSet<_> = stored.reports().keys().chain(stored.seen.keys()).collect();
+    for name in names {
+        match stored.reports().get(name) {
+            Some(Ok(report)) if hosts_include(ordered, name, &report.labels) => {
+                meant.doubtful.extend(stored.doubt(name).map(|_| name.clone()));
+                meant.reporting.insert(name.clone(), report.clone());
             }
-            Some(_) => {}
-            None if may_include(ordered, &name) => meant.silent.push(name),
-            None => {}
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None if may_include(ordered, name) => meant.silent.push(name.clone()),
+            Some(Err(_)) | None => {}
         }
     }
     meant
@@ -124,16 +122,16 @@ mod tests {
     fn a_host_that_shows_no_labels_is_listed_where_its_name_is_meant() {
         let name = |text: &str| text.parse::<FleetName>().expect("a name");
         let mut stored = StoredFleet::default();
-        stored.reports.insert(name("web-1"), None);
-        stored.reports.insert(name("db-1"), None);
+        stored.add_report(name("web-1"), None);
+        stored.add_report(name("db-1"), None);
         stored.seen.insert(name("web-2"), "2026-11-30T12:00:00Z".parse().expect("a time"));
         let labels: BTreeMap<_, _> = [("ring".to_owned(), "canary".to_owned())].into();
         let silent = |names: &str| {
             let names = vec![names.to_owned()];
             let ordered = OrderedHosts { names, labels: labels.clone(), wave: None };
-            meant(&ordered, stored.clone()).silent
+            meant(&ordered, &stored).silent
         };
-        assert_eq!(silent("web-*"), [name("web-2"), name("web-1")]);
+        assert_eq!(silent("web-*"), [name("web-1"), name("web-2")]);
         assert_eq!(silent("db-*"), [name("db-1")]);
         assert_eq!(silent("app-*"), []);
     }

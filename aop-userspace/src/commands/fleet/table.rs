@@ -189,6 +189,12 @@ pub(super) fn identities(found: &FleetIdentities) -> String {
     if !found.silent.is_empty() {
         text.push(format!("silent, so not known: {}", names(&found.silent)));
     }
+    if !found.unclear.is_empty() {
+        text.push(format!(
+            "unclear, so not known: {} (`aop fleet status --host NAME` says why)",
+            names(&found.unclear)
+        ));
+    }
     if !found.incomplete.is_empty() {
         text.push(format!(
             "no room for all sites or certificates in the reports of {}: `aop identities` there \

@@ -93,7 +93,7 @@ fn whatever_is_in_etcd_an_operator_reads_safe_text() {
 }
 
 #[test]
-fn with_the_roles_of_the_script_a_host_writes_its_own_keys_alone() {
+fn with_the_roles_of_the_script_a_host_writes_its_own_keys_alone_and_a_fleet_is_apart() {
     on_fleet(1, as_it_is, |stage, etcd| {
         await_link(stage, "reporting")?;
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/fleet/etcd-roles.sh");
@@ -129,6 +129,24 @@ fn with_the_roles_of_the_script_a_host_writes_its_own_keys_alone() {
         std::fs::write(&operator, format!("[fleet]\n{}", etcd.table("oncall")?))?;
         let seen = stage.daemon.verb_with(&["fleet", "status", "--json"], &operator)?.success()?;
         ensure!(seen.json()?["sums"]["hosts"] == 2, "{}", seen.text());
+        // Another fleet in the same etcd, below this one or beside it, is apart.
+        let production = etcd.pki.user("production")?;
+        for prefix in ["/aop/production", "/other"] {
+            etcd.script(&["sh", script, prefix, "operator", "production"])?;
+            for part in ["hosts", "seen", "claims", "orders"] {
+                let key = format!("{prefix}/{part}/x");
+                etcd.etcdctl_as(&production, &["get", &key])?.success()?;
+                for user in [&etcd.pki.user("oncall")?, &node, &host] {
+                    for words in [vec!["get", key.as_str()], vec!["put", key.as_str(), "x"]] {
+                        let refused = etcd.etcdctl_as(user, &words)?;
+                        let why = &refused.errors;
+                        ensure!(why.contains("permission denied"), "{words:?}: {refused:?}");
+                    }
+                }
+            }
+        }
+        let refused = etcd.etcdctl_as(&production, &["get", KEY])?;
+        ensure!(refused.errors.contains("permission denied"), "{refused:?}");
         etcd.put("/aop/seen/web-8", r#"{"instance":"x","at":"2026-01-01T00:00:00Z"}"#)?;
         stage.daemon.verb_with(&["fleet", "forget", "web-8"], &operator)?.success()?;
         let refused = stage.daemon.verb_with(&["fleet", "forget", HOST], &operator)?;

@@ -14,7 +14,8 @@ pub struct FleetOrdered {
     pub waves: Vec<OrderedWave>,
     /// Waves that were not ordered, because one before them stopped, or etcd was away.
     pub waves_left: usize,
-    /// Hosts that are meant and do not report.
+    /// Hosts that are meant and do not report, or whose report cannot be read: they obey if they
+    /// return in time.
     pub silent: Vec<String>,
     /// Hosts that are as ordered already: in waves those that have the mode, and for `confirm`
     /// those on which nothing waits.
@@ -65,6 +66,8 @@ pub struct FleetOrders {
     pub orders: Vec<StoredOrder>,
     /// Keys that hold no order.
     pub unreadable: usize,
+    /// Whether there are more orders than are read.
+    pub more: bool,
 }
 
 /// An order in etcd.

@@ -31,7 +31,7 @@ pub struct FleetOverview {
     pub at: Timestamp,
     /// Sums over all hosts that are meant.
     pub sums: FleetSums,
-    /// Warnings about etcd itself, such as that it is full.
+    /// Warnings about etcd itself, such as that it is full or has too many orders.
     pub warnings: Vec<String>,
     /// Keys in etcd that are of no form of ours.
     pub unreadable: usize,
@@ -43,6 +43,9 @@ pub struct FleetOverview {
     pub hosts: Listed<FleetCell>,
     /// The client certificates, by site, the newest first.
     pub certificates: Listed<FleetCertificateRow>,
+    /// Hosts whose report cannot be read or may be that of another host: nothing is known of their
+    /// certificates.
+    pub unclear: Listed<String>,
     /// Hosts whose reports have no room for all their sites or certificates.
     pub incomplete: Listed<String>,
     /// Modes that wait for a confirmation, the soonest to be reverted first.
@@ -56,9 +59,9 @@ pub struct FleetOverview {
 /// A certificate or list that ends, on all hosts that have it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FleetEnd {
-    /// `server_certificate`, `client_ca` or `crl`.
+    /// `server_certificate`, `client_ca`, `crl`, `fleet_certificate` or `fleet_ca`.
     pub what: ExpiryKind,
-    /// The site.
+    /// The site; empty for files of the fleet.
     pub site: String,
     /// When it ends.
     pub not_after: Timestamp,

@@ -97,6 +97,9 @@ pub struct FleetIdentities {
     pub certificates: Vec<FleetCertificate>,
     /// Hosts that do not report, so that nothing is known of them now.
     pub silent: Vec<String>,
+    /// Hosts whose report cannot be read or may be that of another host, so that nothing is known
+    /// of them now.
+    pub unclear: Vec<String>,
     /// Hosts whose reports have no room for all their sites or certificates.
     pub incomplete: Vec<String>,
 }

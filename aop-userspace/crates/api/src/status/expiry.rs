@@ -13,7 +13,7 @@ pub const MAX_EXPIRIES: usize = 32;
 pub struct Expiry {
     /// Its kind.
     pub what: ExpiryKind,
-    /// The site; where several share the file, the first.
+    /// The site; where several share the file, the first; empty for files of the fleet.
     pub site: String,
     /// The certificate's subject, or the issuer of a revocation list; `cloudflare-global`.
     pub subject: String,
@@ -32,5 +32,9 @@ stable_names! {
         ClientCa = "client_ca",
         /// A revocation list.
         Crl = "crl",
+        /// The certificate of this host for the etcd of its fleet.
+        FleetCertificate = "fleet_certificate",
+        /// A CA of that etcd.
+        FleetCa = "fleet_ca",
     }
 }

@@ -119,6 +119,8 @@ impl Status {
             ExpiryKind::ClientCa if replaced => return None,
             ExpiryKind::ClientCa => "the client CA",
             ExpiryKind::Crl => "the revocation list",
+            // Everybody is served without a fleet.
+            ExpiryKind::FleetCertificate | ExpiryKind::FleetCa => return None,
             ExpiryKind::Unknown(other) => other,
         };
         Some(format!("site {site}: {what} {file} has expired"))
@@ -245,6 +247,10 @@ mod tests {
 
     #[test]
     fn an_expired_client_ca_is_critical_unless_the_site_has_another() {
+        for of_fleet in ["fleet_certificate", "fleet_ca"] {
+            let served = verdict(|status| status.ends.push(ends(of_fleet, 5)));
+            assert_eq!(served.failures, Vec::<String>::new());
+        }
         let old = verdict(|status| status.ends.push(ends("client_ca", 5)));
         assert_eq!(old.level(), HealthLevel::Critical);
         let rolled = verdict(|status| {

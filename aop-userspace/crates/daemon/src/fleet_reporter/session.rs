@@ -1,6 +1,9 @@
 //! A process that talks to etcd for this host, and the report that it gets.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use aop_api::OriginReport;
 use aop_config::{FleetConfig, FleetName};
@@ -17,13 +20,35 @@ use jiff::Timestamp;
 use super::instance;
 use crate::Daemon;
 
+/// The files are read again after this time: one may have been replaced before it ends.
+const READ_AGAIN: Duration = Duration::from_secs(3600);
+
 /// A process with its access.
 pub(super) struct FleetSession {
     client: FleetClient,
     access: FleetAccess,
-    /// The changes of the policy after which the files were read.
-    read_at: u64,
+    files: FilesRead,
     instance: String,
+}
+
+/// When the files of the access were read, so that a new certificate is used.
+struct FilesRead {
+    at: Instant,
+    /// The changes of the policy until then.
+    changes: u64,
+    /// An attempt with them has failed since then.
+    has_failed: bool,
+}
+
+impl FilesRead {
+    fn now(changes: u64) -> Self {
+        Self { at: Instant::now(), changes, has_failed: false }
+    }
+
+    /// Whether they are to be read again.
+    fn is_stale(&self, changes: u64) -> bool {
+        self.changes != changes || self.has_failed || self.at.elapsed() >= READ_AGAIN
+    }
 }
 
 /// Why there is no report.
@@ -48,13 +73,16 @@ impl Daemon {
     ) -> Result<PublishOutcome, SessionError> {
         let name =
             own_name(config).map_err(|why| SessionError::Here(format!("{why}. Set fleet.name")))?;
-        let stale = |it: &FleetSession| it.read_at != changes;
+        let stale = |it: &FleetSession| it.files.is_stale(changes);
         if session.as_ref().is_none_or(stale) {
             let access =
                 FleetAccess::read(config).map_err(|it| SessionError::Here(it.to_string()))?;
             match session {
-                Some(had) if had.access == access => had.read_at = changes,
-                _ => *session = Some(self.start_session(access, changes)?),
+                Some(had) if had.access == access => had.files = FilesRead::now(changes),
+                _ => {
+                    self.fleet.use_files(access.expiries());
+                    *session = Some(self.start_session(access, FilesRead::now(changes))?);
+                }
             }
         }
         let Some(open) = session else { return Err(SessionError::Here("no session".into())) };
@@ -63,8 +91,8 @@ impl Daemon {
         match &published {
             Ok(PublishOutcome::Taken { orders, .. }) => self.obey(config, &name, orders),
             Err(FleetError::Launch(_) | FleetError::Broken(_)) => *session = None,
-            Ok(PublishOutcome::NameTaken(_))
-            | Err(FleetError::Refused(_) | FleetError::Etcd(_)) => {}
+            Ok(PublishOutcome::NameTaken(_)) => {}
+            Err(FleetError::Refused(_) | FleetError::Etcd(_)) => open.files.has_failed = true,
         }
         Ok(published?)
     }
@@ -72,7 +100,7 @@ impl Daemon {
     fn start_session(
         &self,
         access: FleetAccess,
-        read_at: u64,
+        files: FilesRead,
     ) -> Result<FleetSession, SessionError> {
         let instance = {
             let _no_changes = self.policy.exclude_changes();
@@ -81,7 +109,7 @@ impl Daemon {
         // Each host begins at another endpoint.
         let first = usize::from(instance.bytes().fold(0_u8, u8::wrapping_add));
         let client = FleetClient::start(&self.launcher, access.clone(), NameLookup::Always, first)?;
-        Ok(FleetSession { client, access, read_at, instance })
+        Ok(FleetSession { client, access, files, instance })
     }
 
     fn host_report(&self, config: &FleetConfig, name: &FleetName, instance: &str) -> OriginReport {

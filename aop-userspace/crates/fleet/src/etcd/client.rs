@@ -47,9 +47,18 @@ pub(crate) enum Operation<'a> {
     /// Reads a key.
     Get(&'a str),
     /// Reads the keys from the first up to the second, at most so many.
-    GetRange(&'a str, Vec<u8>, i64),
+    GetRange(&'a str, Vec<u8>, i64, Wanted),
     /// Deletes a key.
     Delete(&'a str),
+}
+
+/// The wanted part of the keys that are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// The keys alone, with empty values.
+    Keys,
+    /// The values, too.
+    Values,
 }
 
 /// The result of a transaction.
@@ -96,16 +105,30 @@ impl EtcdClient {
 
     /// Reads the keys from `from` up to `end`, at most `limit`, in the state of `revision`; 0 is
     /// the newest one of all members.
+    ///
+    /// A user of etcd who may write one key may write a long one. So if the answer is too long, it
+    /// is read with fewer keys, and a single key that is too long comes with an empty value.
     pub(crate) async fn range(
         &mut self,
         from: &[u8],
         end: &[u8],
+        wanted: Wanted,
         limit: i64,
         revision: i64,
     ) -> Result<Page, EtcdError> {
-        let ask = RangeRequest { key: from.to_vec(), range_end: end.to_vec(), limit, revision };
-        let RangeResponse { header, kvs, more } = self.call(RANGE, ask).await?;
-        Ok(Page { keys: kvs, revision: header.map_or(0, |it| it.revision), more })
+        let mut ask = range_request(from, end, wanted, limit);
+        ask.revision = revision;
+        loop {
+            match self.call(RANGE, ask.clone()).await {
+                Err(EtcdError::TooLong) if ask.limit > 1 => ask.limit /= 2,
+                Err(EtcdError::TooLong) if !ask.keys_only => ask.keys_only = true,
+                answered => {
+                    let RangeResponse { header, kvs, more } = answered?;
+                    let revision = header.map_or(0, |it| it.revision);
+                    return Ok(Page { keys: kvs, revision, more });
+                }
+            }
+        }
     }
 
     /// Runs a transaction.
@@ -223,18 +246,25 @@ impl Operation<'_> {
             Self::Put { key, value, lease } => {
                 RequestKind::Put(PutRequest { key: key.into(), value, lease })
             }
-            Self::Get(key) => RequestKind::Range(RangeRequest {
-                key: key.into(),
-                range_end: Vec::new(),
-                limit: 1,
-                revision: 0,
-            }),
-            Self::GetRange(from, range_end, limit) => {
-                RequestKind::Range(RangeRequest { key: from.into(), range_end, limit, revision: 0 })
+            Self::Get(key) => {
+                RequestKind::Range(range_request(key.as_bytes(), &[], Wanted::Values, 1))
+            }
+            Self::GetRange(from, end, limit, wanted) => {
+                RequestKind::Range(range_request(from.as_bytes(), &end, wanted, limit))
             }
             Self::Delete(key) => RequestKind::Delete(DeleteRangeRequest { key: key.into() }),
         };
         RequestOp { request: Some(request) }
+    }
+}
+
+fn range_request(from: &[u8], end: &[u8], wanted: Wanted, limit: i64) -> RangeRequest {
+    RangeRequest {
+        key: from.to_vec(),
+        range_end: end.to_vec(),
+        limit,
+        revision: 0,
+        keys_only: wanted == Wanted::Keys,
     }
 }
 

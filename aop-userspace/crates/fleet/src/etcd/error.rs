@@ -28,6 +28,9 @@ pub(crate) enum EtcdError {
     /// etcd refuses the call.
     #[error("{0}")]
     Refused(Reason),
+    /// The answer is longer than any that aop reads.
+    #[error("the answer of etcd is too long")]
+    TooLong,
     /// The state of etcd that was asked for is not kept any more.
     #[error("etcd was compacted while it was read")]
     Compacted,
@@ -53,7 +56,7 @@ impl EtcdError {
             Self::Unavailable(why) => Self::Unavailable(add(why)),
             Self::Silent(why) => Self::Silent(add(why)),
             Self::Busy(why) => Self::Busy(add(why)),
-            Self::Refused(_) | Self::Compacted => self,
+            Self::Refused(_) | Self::TooLong | Self::Compacted => self,
         }
     }
 
@@ -81,6 +84,8 @@ impl EtcdError {
             }
             Code::ResourceExhausted => Self::refused(&format!("{FULL} (etcd says: {why})")),
             Code::OutOfRange if why.contains("compacted") => Self::Compacted,
+            // This error is of tonic, which reads no more of the answer than its length.
+            Code::OutOfRange if why.contains("message length too large") => Self::TooLong,
             Code::InvalidArgument
             | Code::NotFound
             | Code::AlreadyExists

@@ -32,6 +32,9 @@ pub(super) struct RangeRequest {
     /// 0: the newest.
     #[prost(int64, tag = "4")]
     pub(super) revision: i64,
+    /// The values are left out.
+    #[prost(bool, tag = "8")]
+    pub(super) keys_only: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, prost::Message)]

@@ -7,14 +7,19 @@ use aop_api::{
 };
 
 use super::{good, name, now, site, stored};
-use crate::{HostFilter, StoredFleet, fleet_identities, fleet_overview, fleet_report};
+use crate::{HostFilter, MORE_ORDERS, StoredFleet, fleet_identities, fleet_overview, fleet_report};
 
 fn overview(fleet: StoredFleet, orders: Vec<StoredOrder>) -> FleetOverview {
     let filter = HostFilter::default();
     let identities = fleet_identities(&fleet, &filter, None, now());
     let unreadable = fleet.unreadable;
     let report = fleet_report(fleet, &filter, &"/aop".parse().expect("a prefix"), now());
-    fleet_overview(&report, identities, FleetOrders { orders, unreadable: 1 }, unreadable)
+    fleet_overview(
+        &report,
+        identities,
+        FleetOrders { orders, unreadable: 1, more: true },
+        unreadable,
+    )
 }
 
 fn order(serial: u64, hosts: OrderedHosts, request: Request) -> StoredOrder {
@@ -50,7 +55,8 @@ fn each_host_is_a_short_cell_the_worst_first_and_values_are_counted() {
     assert_eq!((ok.mode.clone(), ok.waits), (Some(ModeName::Enforce), false));
     let versions: Vec<_> = shown.versions.rows.iter().map(|it| it.hosts).collect();
     assert_eq!((versions, shown.versions.rows[1].value.as_str()), (vec![2, 1], "9.9.9"));
-    assert_eq!((shown.unreadable, shown.warnings), (3, vec!["etcd is full".to_owned()]));
+    assert_eq!(shown.unreadable, 3);
+    assert_eq!(shown.warnings, ["etcd is full", MORE_ORDERS]);
     // Ten thousand of them are a megabyte.
     let bytes = serde_json::to_string(ok).expect("JSON").len();
     assert!(bytes < 100, "{bytes}");

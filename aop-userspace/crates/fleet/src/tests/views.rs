@@ -1,9 +1,9 @@
 //! Tests of what an operator sees.
 
-use aop_api::{FleetHostState, ModeName, OverviewState, timestamp};
+use aop_api::{FleetHostState, ModeName, OrderResult, OrderState, OverviewState, timestamp};
 
 use super::{good, name, now, site, stored};
-use crate::{HostFilter, NamePattern, fleet_identities, fleet_report};
+use crate::{HostFilter, NamePattern, fleet_identities, fleet_report, order_list::hosts_of};
 
 fn all() -> HostFilter {
     HostFilter::default()
@@ -21,7 +21,7 @@ fn the_worst_host_comes_first_and_the_sums_count_each() {
     warning.version = "9.9.9".to_owned();
     (warning.sites_total, warning.sites_enforcing) = (5, 3);
     let mut fleet = stored(vec![good("b"), good("a"), critical, warning]);
-    fleet.reports.insert(name("d"), None);
+    fleet.add_report(name("d"), None);
     fleet.seen = [(name("a"), now()), (name("f"), timestamp(999_000))].into();
     let report = fleet_report(fleet, &all(), &"/aop".parse().expect("a prefix"), now());
     let order: Vec<_> =
@@ -54,7 +54,7 @@ fn a_claimed_name_a_foreign_report_and_a_wrong_clock_are_told() {
     late.at = timestamp(1_000_000 + 300);
     let mut fleet = stored(vec![early, late, good("c")]);
     fleet.claimed.insert(name("c"));
-    fleet.reports.insert(name("d"), Some(good("e")));
+    fleet.add_report(name("d"), Some(good("e")));
     let report = fleet_report(fleet, &all(), &"/aop".parse().expect("a prefix"), now());
     let told = |host: &str| {
         let host = report.hosts.iter().find(|it| it.name == host).expect("a host");
@@ -68,6 +68,15 @@ fn a_claimed_name_a_foreign_report_and_a_wrong_clock_are_told() {
     assert_eq!(told("c").0, FleetHostState::Unclear);
     assert!(told("c").1.contains("claims this name"));
     assert_eq!(told("d"), (FleetHostState::Unclear, "its report is that of e".to_owned()));
+}
+
+#[test]
+fn a_silent_host_whose_clock_was_ahead_is_not_told_as_one_of_this_moment() {
+    let mut fleet = stored(Vec::new());
+    fleet.seen.insert(name("a"), timestamp(1_000_000 + 3600));
+    let report = fleet_report(fleet, &all(), &"/aop".parse().expect("a prefix"), now());
+    let why = &report.hosts[0].reasons[0];
+    assert!(why.contains("1 h 0 min ahead") && why.contains("compare the clocks"), "{why}");
 }
 
 #[test]
@@ -135,4 +144,35 @@ fn a_certificate_is_listed_with_the_hosts_that_have_it_and_those_that_lack_it() 
     assert_eq!(found.silent, ["gone"]);
     assert_eq!(found.incomplete, ["e"]);
     assert_eq!(fleet_identities(&fleet, &all(), None, now()).certificates.len(), 3);
+}
+
+#[test]
+fn a_report_that_may_not_be_of_its_host_says_nothing_of_certificates_and_orders() {
+    let with = |host: &str| {
+        let mut report = good(host);
+        report.sites = vec![site("example.com", &[("new", 500)])];
+        report.orders = vec![taken(17)];
+        report
+    };
+    let mut fleet = stored(vec![with("web-1"), with("claimed")]);
+    fleet.claimed.insert(name("claimed"));
+    // A host may write any name into its report, and nothing into that of another one.
+    fleet.add_report(name("false"), Some(with("web-2")));
+    fleet.add_report(name("unreadable"), None);
+    let mut lacks_it = good("web-2");
+    lacks_it.sites = vec![site("example.com", &[])];
+    fleet.add_report(name("web-2"), Some(lacks_it));
+    let found = fleet_identities(&fleet, &all(), None, now());
+    let [new] = &found.certificates[..] else { panic!("{found:?}") };
+    let hosts: Vec<_> = new.hosts.iter().map(|it| it.host.as_str()).collect();
+    assert_eq!((hosts, new.missing.clone(), new.pulls), (vec!["web-1"], vec!["web-2".into()], 5));
+    assert_eq!(found.unclear, ["claimed", "false", "unreadable"]);
+    let took: Vec<_> = hosts_of(17, &fleet).into_iter().map(|it| it.host).collect();
+    assert_eq!(took, ["web-1"]);
+}
+
+/// An order that a host has taken.
+fn taken(serial: u64) -> OrderResult {
+    let operator = String::new();
+    OrderResult { serial, operator, at: now(), state: OrderState::Done, error: None }
 }

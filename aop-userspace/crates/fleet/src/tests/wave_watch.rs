@@ -139,10 +139,9 @@ fn a_host_may_be_missing_for_a_moment_and_longer_only_while_etcd_is_away() {
     assert_eq!(counts(&wave.read(251, &missing)), [0, 0, 0, 1, 1]);
 
     let mut unreadable = states([None, LASTING]);
-    unreadable.reports.insert(name("a"), None);
+    unreadable.add_report(name("a"), None);
     let mut wave = Wave::enforcing();
-    wave.read(1, &unreadable);
-    let progress = wave.read(22, &unreadable);
+    let progress = wave.read(1, &unreadable);
     assert!(progress.stops[0].1.contains("cannot be read"), "{progress:?}");
 }
 

@@ -73,7 +73,7 @@ function verdict(state, say, lines) {
     h("ul", {}, lines.map(([mark, line]) => h("li", {}, h("b", {}, mark), prose(line)))));
 }
 
-const KINDS = { server_certificate: "server certificate", client_ca: "client CA", crl: "revocation list" };
+const KINDS = { server_certificate: "server certificate", client_ca: "client CA", crl: "revocation list", fleet_certificate: "certificate for the fleet", fleet_ca: "CA of the fleet's etcd" };
 // The bar is what is left of the next 90 days.
 function remaining(notAfter, now) {
   const days = (Date.parse(notAfter) - now) / 86400000, width = 72;

@@ -244,9 +244,10 @@ function place(row) {
   if (row.state === "newest") return row.missing.total ? marked("is-warn", "! newest, not everywhere") : "✓ newest";
   return row.state === "gone" ? "✓ gone everywhere" : row.state === "in_use" ? `in use at ${many(row.used_at, "host")}` : row.state;
 }
-function showCertificates({ certificates, incomplete, sums: all }, now) {
+function showCertificates({ certificates, unclear, incomplete, sums: all }, now) {
   const notes = [];
   if (all.silent) notes.push(none(`${many(all.silent, "silent host")}: which certificates arrive there is not known.`));
+  if (unclear.total) notes.push(none(`The reports of ${many(unclear.total, "host")} are unclear (${some(4, unclear.rows, unclear.total)}): which certificates arrive there is not known.`));
   if (incomplete.total) notes.push(none(prose(`The reports of ${many(incomplete.total, "host")} have no room for all (${some(4, incomplete.rows, incomplete.total)}): \`aop identities\` there.`)));
   put("certificates", certificates.total === 0 ? none("No client certificate was seen yet.") : table([
     ["site", "", (row) => soft(row.site)],

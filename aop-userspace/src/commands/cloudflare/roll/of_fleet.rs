@@ -12,7 +12,8 @@ use crate::commands::fleet;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// The reports of all other hosts that serve `site`.
+/// The reports of all other hosts that serve `site`. One that may not be of its host counts for
+/// nothing.
 pub(super) fn reports(config: &FleetConfig, site: &str) -> anyhow::Result<Vec<RollReport>> {
     let own = own_name(config).map_err(anyhow::Error::msg)?;
     let stored = fleet::connect_to(config)?.hosts()?;
@@ -37,17 +38,21 @@ fn of_others(
     site: &str,
     read_at: Timestamp,
 ) -> Vec<RollReport> {
-    let others = stored.reports.iter().filter(|(name, _)| *name != own);
-    let reports = others.filter_map(|(_, report)| of_host(report.as_ref()?, site, read_at));
-    reports.collect()
+    let others = stored.certain_reports().filter(|(name, _)| *name != own);
+    others.filter_map(|(name, report)| of_host(name, report, site, read_at)).collect()
 }
 
-fn of_host(report: &OriginReport, site: &str, read_at: Timestamp) -> Option<RollReport> {
+fn of_host(
+    name: &FleetName,
+    report: &OriginReport,
+    site: &str,
+    read_at: Timestamp,
+) -> Option<RollReport> {
     let reported = report.sites.iter().find(|it| it.site == site)?;
     let identities = reported.identities.iter().map(|it| seen(it, site)).collect();
     let of_site = SiteIdentities { site: site.to_owned(), identities, forgotten: 0 };
     Some(RollReport {
-        host: report.name.clone(),
+        host: name.to_string(),
         // The clock of the host may be ahead of the one here, and its report as old as its lease.
         at: report.at.min(read_at - LEASE),
         seen: SeenIdentities { sites: vec![of_site] },
@@ -106,9 +111,13 @@ mod tests {
             ("late", "2026-11-30T11:50:00Z"),
             ("ahead", "2026-11-30T12:05:00Z"),
         ] {
-            stored.reports.insert(name(host), Some(report(host, at)));
+            stored.add_report(name(host), Some(report(host, at)));
         }
-        stored.reports.insert(name("unreadable"), None);
+        stored.add_report(name("unreadable"), None);
+        // None of these may be that of a host at which the certificate has arrived.
+        stored.add_report(name("false"), Some(report("late", "2026-11-30T12:00:00Z")));
+        stored.add_report(name("claimed"), Some(report("claimed", "2026-11-30T12:00:00Z")));
+        stored.claimed.insert(name("claimed"));
         let read_at: Timestamp = "2026-11-30T12:00:00Z".parse().expect("a time");
         let others = of_others(&stored, &name("here"), "example.com", read_at);
         let moments: Vec<_> = others.iter().map(|it| (&*it.host, it.at.to_string())).collect();

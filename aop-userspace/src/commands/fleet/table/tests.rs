@@ -132,11 +132,13 @@ fn many_hosts_that_lack_a_certificate_are_named_in_part() {
         at: timestamp(0),
         certificates: vec![certificate],
         silent: vec!["web-40".to_owned()],
+        unclear: vec!["web-41".to_owned()],
         incomplete: Vec::new(),
     };
     let text = identities(&found);
     assert!(text.starts_with("example.com: 1 certificate\n"), "{text}");
     assert!(text.contains("at 1 of 31 hosts, 7 pulls"), "{text}");
     assert!(text.contains("web-20 and 10 more\n") && !text.contains("web-21"), "{text}");
-    assert!(text.contains("silent, so not known: web-40"), "{text}");
+    assert!(text.contains("silent, so not known: web-40\n"), "{text}");
+    assert!(text.contains("unclear, so not known: web-41 ("), "{text}");
 }

@@ -144,7 +144,7 @@ fn expiries(terms: &[FileExpiry]) -> MetricFamily {
     let labels = |(kind, file): (&str, &str)| vec![("kind", kind.into()), ("file", file.into())];
     gauge(
         "not_after_timestamp",
-        "First expiry of a server_certificate, client_ca or crl in the file",
+        "First expiry in the file, of a server_certificate, client_ca, crl, fleet_certificate or fleet_ca",
         ends.into_iter().map(|(key, end)| (labels(key), end)).collect(),
     )
     .with_unit(Unit::Seconds)
