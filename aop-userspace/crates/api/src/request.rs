@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Opening;
 
-/// How many seconds a mode may wait for a confirmation.
+/// The seconds for which a mode may wait for a confirmation.
 const CONFIRM_SECONDS: RangeInclusive<u64> = 10..=3600;
 
 /// One line of JSON on the control socket: `{"verb": "status"}`.
@@ -146,7 +146,7 @@ impl Request {
     /// Whether its values are within the bounds that each host has.
     ///
     /// # Errors
-    /// Which one is not.
+    /// The one that is not.
     pub fn check(&self) -> Result<(), String> {
         match self {
             Self::Mode(change) => Ok(change.check()?),

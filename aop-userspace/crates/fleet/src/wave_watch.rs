@@ -55,7 +55,7 @@ enum HostStage {
     Stopped(String),
 }
 
-/// What a report says of modes.
+/// The modes in a report.
 #[derive(Debug, PartialEq, Eq)]
 struct Modes {
     packets: ModeName,

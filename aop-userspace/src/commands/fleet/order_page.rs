@@ -1,4 +1,4 @@
-//! What the verbs that give an order print of it.
+//! The texts of the verbs that give an order.
 
 use aop_api::{FleetOrdered, Request, StoppedHost};
 
@@ -50,7 +50,7 @@ pub(super) fn nobody(result: &FleetOrdered, request: &Request) -> String {
     lines(hanging("", "  ", why, terminal_columns()))
 }
 
-/// What became of the order.
+/// The results of the order.
 pub(super) fn summary(result: &FleetOrdered) -> String {
     let done: usize = result.waves.iter().map(|wave| wave.lasting).sum();
     let done = count(done, "host");

@@ -61,7 +61,7 @@ impl NotGiven {
     }
 }
 
-/// What became of an order while it was followed.
+/// The results of an order while it was followed.
 pub(super) struct Followed {
     pub(super) wave: OrderedWave,
     /// Why the following ended before the order was over on all hosts.

@@ -1,5 +1,4 @@
-//! Which of the hosts that are meant an order is for, by their reports: those on which it changes
-//! something. A host that is left out and takes the order all the same changes nothing either: it
+//! The hosts on which an order changes something, among those that it means: their reports tell. A host that is left out and takes the order all the same changes nothing either: it
 //! decides for itself, as in `aop mode`.
 
 use aop_api::{ModeChange, ModeName, ModeTarget, OriginReport, Request};

@@ -123,7 +123,7 @@ impl RollRecord {
         let former = self.clone();
         site.clone_into(&mut self.site);
         self.store(state)?;
-        // What is left of the former name.
+        // The record of the former name, and its reports.
         former.remove(state)
     }
 

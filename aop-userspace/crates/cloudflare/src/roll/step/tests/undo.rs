@@ -45,7 +45,7 @@ fn undo_leaves_switches_that_the_roll_does_not_change() {
     record.undo = Some(at(1));
     facts.zone_on = !facts.zone_on;
     assert_eq!(next(&record, &facts, LAG, at(1)), RollNext::Undone);
-    // What it changes, comes back.
+    // The switches that it changes come back.
     for (target, action) in [
         (RollTarget::BackToZone, RollAction::SwitchZone(false)),
         (RollTarget::BackToGlobal, RollAction::SwitchZone(true)),
