@@ -1,5 +1,6 @@
-//! The hosts on which an order changes something, among those that it means: their reports tell. A host that is left out and takes the order all the same changes nothing either: it
-//! decides for itself, as in `aop mode`.
+//! The hosts on which an order changes something, among those that it means: their reports tell. A
+//! host that is left out and takes the order all the same changes nothing either: it decides for
+//! itself, as in `aop mode`.
 
 use aop_api::{ModeChange, ModeName, ModeTarget, OriginReport, Request};
 
