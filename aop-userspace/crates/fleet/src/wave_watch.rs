@@ -130,7 +130,7 @@ impl WaveWatch {
                     host.missing = None;
                     Some(host.stage_by(report, *serial, *confirms, *taken_by, now))
                 }
-                (Some(Err(_)) | None, None) => host.missing_at(now, "it does not report any more"),
+                (Some(Err(_)) | None, None) => host.missing_at(now),
             };
             if let Some(stage) = stage {
                 host.stage = stage;
@@ -166,9 +166,10 @@ impl WaveWatch {
 
 impl WatchedHost {
     /// The stage of a host that does not report at `now`; `None` as long as it may be missing.
-    fn missing_at(&mut self, now: Instant, why: &str) -> Option<HostStage> {
+    fn missing_at(&mut self, now: Instant) -> Option<HostStage> {
         let since = *self.missing.get_or_insert(now);
-        (now.duration_since(since) > MISSING_AT_MOST).then(|| HostStage::Stopped(why.to_owned()))
+        let is_silent = now.duration_since(since) > MISSING_AT_MOST;
+        is_silent.then(|| HostStage::Stopped("it does not report any more".to_owned()))
     }
 
     /// The stage of a host with this report at `now`.
