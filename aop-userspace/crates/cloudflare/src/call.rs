@@ -140,23 +140,6 @@ pub struct HttpCall {
 }
 
 impl Call {
-    /// Whether it names a certificate, or a host, that may be gone.
-    pub(crate) fn names_one(&self) -> bool {
-        match self {
-            Self::Certificate { .. } | Self::Delete { .. } | Self::Association { .. } => true,
-            Self::VerifyToken
-            | Self::Zones { .. }
-            | Self::SslMode { .. }
-            | Self::GlobalSwitch { .. }
-            | Self::SetGlobal { .. }
-            | Self::ZoneSwitch { .. }
-            | Self::SetZone { .. }
-            | Self::Certificates { .. }
-            | Self::Upload { .. }
-            | Self::Associate { .. } => false,
-        }
-    }
-
     /// The request.
     #[must_use]
     pub fn http(&self) -> HttpCall {

@@ -134,8 +134,12 @@ impl RefusalCure {
             _ if has(&[1000, 1001, 6003, 6111, 9103, 9106, 9107, 9109, 10000, 10001]) => {
                 Self::Token
             }
-            404 if call.names_one() => Self::Gone,
             _ => match call {
+                Call::Certificate { .. } | Call::Delete { .. } | Call::Association { .. }
+                    if status == 404 =>
+                {
+                    Self::Gone
+                }
                 Call::Upload { .. } if says("missing leaf certificate") => Self::NotALeaf,
                 Call::Upload { .. } => Self::BadCertificate,
                 Call::Associate { .. } => Self::BadAssociation,

@@ -1,5 +1,5 @@
-//! Three hosts: a wave that a host has stopped stays stopped. What cannot be ordered is refused
-//! before it is signed.
+//! Three hosts: a wave that a host has stopped stays stopped. An order that no host could obey is
+//! refused before it is signed.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! An operator who watches: who does not read what the watching prints, and while etcd is away.
+//! An operator who watches a fleet: nobody reads the output, and etcd is away.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};

@@ -246,8 +246,8 @@ function place(row) {
 }
 function showCertificates({ certificates, unclear, incomplete, sums: all }, now) {
   const notes = [];
-  if (all.silent) notes.push(none(`${many(all.silent, "silent host")}: which certificates arrive there is not known.`));
-  if (unclear.total) notes.push(none(`The reports of ${many(unclear.total, "host")} are unclear (${some(4, unclear.rows, unclear.total)}): which certificates arrive there is not known.`));
+  if (all.silent) notes.push(none(`${many(all.silent, "silent host")}: nothing is known of the certificates there.`));
+  if (unclear.total) notes.push(none(`The reports of ${many(unclear.total, "host")} are unclear (${some(4, unclear.rows, unclear.total)}): nothing is known of the certificates there.`));
   if (incomplete.total) notes.push(none(prose(`The reports of ${many(incomplete.total, "host")} have no room for all (${some(4, incomplete.rows, incomplete.total)}): \`aop identities\` there.`)));
   put("certificates", certificates.total === 0 ? none("No client certificate was seen yet.") : table([
     ["site", "", (row) => soft(row.site)],
